@@ -1,0 +1,28 @@
+"""petlab: compare privacy-enhancing technologies on the same analysis, by measuring them.
+
+Examples
+--------
+>>> import petlab
+>>> result = petlab.run("logreg", technique="he", dataset="wdbc")  # doctest: +SKIP
+>>> result.accuracy, result.cost  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["Cell", "Result", "compare", "run", "run_notebook"]
+
+
+def __getattr__(name: str) -> Any:
+    # Listing and help must not load numpy's neighbours, so names resolve on first use.
+    if name in ("run", "compare", "run_notebook"):
+        from petlab import api
+
+        return getattr(api, name)
+    if name in ("Cell", "Result"):
+        from petlab import result
+
+        return getattr(result, name)
+    raise AttributeError(f"module 'petlab' has no attribute {name!r}")

@@ -1,0 +1,74 @@
+"""Accumulators and single-party steps, on top of a technique's own aggregation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from petlab import wire
+from petlab.aggregation import Aggregation, Bound
+from petlab.errors import PlanExceeded
+from petlab.party import Owner
+from petlab.protected import Held
+from petlab.session import Into, Session
+
+
+class Accumulators(Session):
+    """Gives a session `hold` and `call`, by protecting and adding as its sums do.
+
+    The holder stores what `Aggregation.protect` made and adds to it; only the readers of
+    an accumulator can open it.
+    """
+
+    def _hold(
+        self,
+        value: np.ndarray,
+        at: str,
+        readers: tuple[str, ...],
+        coordinate_max: float,
+        terms_max: int,
+    ) -> Held:
+        held = Held(b"", at, readers, value.shape, coordinate_max, terms_max)
+        self._write(held, self.place, value, "replace")
+        return held
+
+    def _call(
+        self, fn: Any, owner: Owner, inputs: dict[str, Any], to: str | Held, into: Into
+    ) -> np.ndarray | None:
+        public = {k: np.asarray(v) for k, v in inputs.items() if not isinstance(v, Held)}
+        message = self.send(self.place, owner.name, "call", wire.pack(public))
+        arrays = wire.unpack(message)
+        for name, held in inputs.items():
+            if isinstance(held, Held):
+                arrays[name] = self._read(held, owner.name)
+        with self.meter.phase("compute", party=owner.name):
+            value = np.asarray(fn(arrays, owner.shard, owner.memory), float)
+        if isinstance(to, Held):
+            self._write(to, owner.name, value, into)
+            return None
+        message = self.send(owner.name, to, "result", wire.pack({"value": value}))
+        return wire.unpack(message)["value"]
+
+    def _read(self, held: Held, reader: str) -> np.ndarray:
+        message = self.send(held.at, reader, "accumulator", held.handle)
+        with self.meter.phase("reveal", party=reader):
+            bound = Bound(held.coordinate_max)
+            value = self._vault(held).open(message, bound, owners=held.terms)
+        return value.reshape(held.shape)
+
+    def _write(self, held: Held, sender: str, value: np.ndarray, into: Into) -> None:
+        if into == "add" and held.terms >= held.terms_max:
+            raise PlanExceeded(f"an accumulator takes {held.terms_max} terms, no more.")
+        vault = self._vault(held)
+        with self.meter.phase("protect", party=sender):
+            blob = vault.protect(value.ravel(), Bound(held.coordinate_max))
+        blob = self.send(sender, held.at, "update", blob)
+        if into == "replace":
+            held.handle, held.terms = blob, 1
+            return
+        with self.meter.phase("compute", party=held.at):
+            held.handle, held.terms = vault.add([held.handle, blob]), held.terms + 1
+
+    def _vault(self, held: Held) -> Aggregation:
+        return self._aggregation(*held.readers, terms=held.terms_max)

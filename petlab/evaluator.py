@@ -1,0 +1,251 @@
+"""Run one cell: load, split, plan, execute, score. A cell never vanishes: it ends as a row."""
+
+from __future__ import annotations
+
+import platform
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+import petlab
+from petlab.dataset import Dataset, find_dataset
+from petlab.errors import DataError, MissingPackage, PetlabError, Unsupported, UsageError
+from petlab.meter import PeakMemory
+from petlab.partition import partition, split
+from petlab.party import SERVER, Shard, owner_names
+from petlab.plan import Plan
+from petlab.registry import find_program, find_task, find_technique, setting_owners
+from petlab.result import Cell, Cost, Metric, Result, Status
+from petlab.session import Opening
+from petlab.task import Answer, Placement, Program, Records, Task, split_settings
+from petlab.technique import Run, Technique
+
+ROW_OWNERS = 3
+"""Data owners when a cell does not say."""
+LARGEST_SHOWN = 64
+"""Arrays of an answer with more entries stay out of the stored result."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A cell with everything looked up and checked, before data is touched."""
+
+    cell: Cell
+    task: Task
+    program: Program
+    technique: Technique
+    settings: Any
+    records_max: int | None
+
+
+def prepare(cell: Cell) -> Prepared:
+    """Look up names and cast settings.
+
+    Raises
+    ------
+    UsageError
+        A name or setting is unknown.
+    """
+    task = find_task(cell.task)
+    program = find_program(task, cell.program)
+    given = dict(cell.settings)
+    records_max = given.pop("records_max", None)
+    owners = [task.settings, *setting_owners(cell.technique)]
+    shares = split_settings(given, owners)
+    rest: dict[str, Any] = {}
+    for share in shares[1:]:
+        rest |= share
+    technique = find_technique(cell.technique, rest)
+    settings = task.settings(**shares[0])
+    limit = None if records_max is None else int(str(records_max))
+    return Prepared(cell, task, program, technique, settings, limit)
+
+
+def evaluate(cell: Cell, *, dataset: Dataset | None = None) -> Result:
+    """Run one cell in this process and return its result, whatever happens.
+
+    Parameters
+    ----------
+    dataset
+        The data set, when it was found already; else by the cell's name or files.
+
+    Raises
+    ------
+    UsageError
+        The cell names something that does not exist.
+    DataError
+        The data or its card is refused.
+    """
+    started = time.time()
+    prepared = prepare(cell)
+    found = dataset or find_dataset(cell.dataset, data=cell.data, card=cell.card)
+    provenance = _provenance(prepared, found, started)
+    gap = prepared.technique.gap(prepared.program.requires)
+    if gap:
+        return Result(
+            cell, Status.UNSUPPORTED, gap.reason, gap=str(gap.kind), provenance=provenance
+        )
+    try:
+        prepared.technique.check_packages()
+        train, test = _records(prepared, found)
+        # The reference comes first: it imports the libraries that tasks share with it.
+        reference = prepared.task.reference(cell.program, train, test, prepared.settings)
+        prepared.technique.warm_up()
+        run, memory = _execute(prepared, train, test)
+        quality = prepared.task.score(run.answer, reference, test, prepared.settings)
+    except (UsageError, DataError):
+        raise
+    except MissingPackage as error:
+        return Result(cell, Status.MISSING_PACKAGE, str(error), provenance=provenance)
+    except Unsupported as error:
+        return Result(cell, Status.UNSUPPORTED, str(error), provenance=provenance)
+    except Exception as error:
+        return Result(cell, Status.FAILED, _reason(error), provenance=provenance)
+    return Result(
+        cell,
+        Status.OK,
+        quality={name: _finite(metric) for name, metric in quality.items()},
+        costs={**run.costs, "peak_mib": Cost(memory, "measured")},
+        phases=run.phases,
+        guarantee=run.guarantee,
+        views=run.views,
+        answer=_shown(run.answer),
+        notes=run.answer.notes,
+        provenance={**provenance, "finished": time.time()},
+    )
+
+
+def _records(prepared: Prepared, dataset: Dataset) -> tuple[Records, Records]:
+    """Training and test records, encoded; the same for every technique."""
+    table = dataset.load()
+    records = prepared.task.encode(table, prepared.settings)
+    card = table.card
+    sites = table.values[card.site] if card.site else None
+    public = replace(records.public, observed=card.observed)
+    if prepared.records_max is not None:
+        public = replace(public, records_max=prepared.records_max)
+    if table.rows > public.records_max:
+        raise DataError(
+            f"the table has more than records_max = {public.records_max} records. Set "
+            "records_max to a public ceiling."
+        )
+    if prepared.program.placement is Placement.COLUMNS and card.id:
+        _refuse_duplicates(table.values[card.id], card.id)
+    records = replace(records, public=public, sites=sites, seed=prepared.cell.seed)
+    if not prepared.task.test_share:
+        return records, records
+    chosen = split(records.labels, prepared.task.test_share, seed=prepared.cell.seed)
+    train, test = (records.take(index) for index in chosen)
+    return train, test
+
+
+def _refuse_duplicates(ids: np.ndarray, column: str) -> None:
+    _, first, counts = np.unique(ids, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        row = int(first[counts > 1].min()) + 1
+        raise DataError(
+            f"row {row}, column {column}: this ID stands twice, so the owners' columns cannot "
+            "be linked. Remove the duplicates."
+        )
+
+
+def _execute(prepared: Prepared, train: Records, test: Records) -> tuple[Run, float | None]:
+    shards, public = _place(prepared, train, test)
+    plan: Plan = prepared.program.plan(prepared.settings, public)
+    release = prepared.technique.release(plan)
+    opening = Opening(shards, plan, seed=prepared.cell.seed, release=release)
+    memory = PeakMemory()
+    run = prepared.technique.execute(prepared.program, opening)
+    return run, memory.mib
+
+
+def _place(prepared: Prepared, train: Records, test: Records) -> tuple[list[Shard], Any]:
+    """Put records where the program expects them."""
+    cell, program = prepared.cell, prepared.program
+    public = train.public
+    if program.placement is Placement.ROWS:
+        count = cell.parties or _natural(cell, train)
+        parts = partition(cell.partition, train.labels, count, seed=cell.seed, sites=train.sites)
+        shards = [
+            _shard(name, train.take(part))
+            for name, part in zip(owner_names(len(parts)), parts, strict=True)
+        ]
+        return shards, replace(public, owners=len(shards))
+    if program.placement is Placement.COLUMNS:
+        _only(cell, len(program.columns))
+        shards = [
+            Shard(name, len(train.labels), {column: train[column] for column in columns})
+            for name, columns in zip(
+                owner_names(len(program.columns)), program.columns, strict=True
+            )
+        ]
+        return shards, replace(public, owners=len(shards))
+    _only(cell, 1)
+    model = prepared.task.model(train, prepared.settings)
+    shards = [_shard("owner-1", test), Shard(SERVER, 0, model)]
+    levels = {**public.levels, "scored": len(test.labels)}
+    return shards, replace(public, owners=1, levels=levels)
+
+
+def _natural(cell: Cell, train: Records) -> int:
+    if cell.partition == "site" and train.sites is not None:
+        return len(np.unique(train.sites))
+    return ROW_OWNERS
+
+
+def _only(cell: Cell, parties: int) -> None:
+    if cell.parties not in (None, parties):
+        raise UsageError(
+            f"{cell.task}/{cell.program} has {parties} data owner(s), no other number."
+        )
+
+
+def _shard(name: str, records: Records) -> Shard:
+    return Shard(name, len(records.labels), records.arrays)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PetlabError):
+        return str(error)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} (in {where.name})"
+
+
+def _finite(metric: Metric) -> Metric:
+    if metric.value is None or np.isfinite(metric.value):
+        return metric
+    return replace(metric, value=None)
+
+
+def _shown(answer: Answer) -> Mapping[str, Any]:
+    shown = {}
+    for name, value in answer.values.items():
+        array = np.asarray(value)
+        if array.size <= LARGEST_SHOWN and np.all(np.isfinite(array)):
+            shown[name] = array.tolist()
+    return shown
+
+
+def _provenance(prepared: Prepared, dataset: Dataset, started: float) -> dict[str, Any]:
+    packages = ["numpy", "scikit-learn", *prepared.technique.packages.values()]
+    return {
+        "petlab": petlab.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "packages": {name: _version(name.partition("==")[0]) for name in packages},
+        "dataset_sha256": dataset.sha256,
+        "settings": asdict(prepared.settings) | asdict(prepared.technique.chosen),
+        "started": started,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,68 @@
+"""Output guards on top of a technique: the composition behind specs such as `fl+dp`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from petlab.ops import Gap, Op
+from petlab.plan import Plan
+from petlab.release import Release
+from petlab.session import Opening, Session
+from petlab.task import Program
+from petlab.technique import NoSettings, Run, Technique
+
+
+class OutputGuard:
+    """Protects what is opened, whatever protects the inputs.
+
+    Attributes
+    ----------
+    gaps
+        Operations that it cannot guard, and why.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    protects: ClassVar[str]
+    settings: ClassVar[type] = NoSettings
+    gaps: ClassVar[Mapping[Op, Gap]] = {}
+
+    def __init__(self, settings: Any) -> None:
+        self.chosen = settings
+
+    def release(self, plan: Plan) -> Release:
+        """Calibrate the guard for everything a plan releases."""
+        raise NotImplementedError
+
+
+class Guarded(Technique):
+    """A technique whose outputs a guard protects."""
+
+    def __init__(self, base: Technique, guard: OutputGuard, *, name: str) -> None:
+        self.base, self.guard = base, guard
+        self.name, self.title = name, guard.title  # type: ignore[misc]
+        self.protects, self.packages = guard.protects, base.packages  # type: ignore[misc]
+        self.session = base.session  # type: ignore[misc]
+        self.chosen = guard.chosen
+
+    def gap(self, requires: frozenset[Op]) -> Gap | None:
+        """Return the base technique's gap, its gap towards guards, or the guard's own."""
+        own = (self.guard.gaps.get(op) for op in sorted(requires))
+        return self.base.gap(requires) or self.base.guards or next(filter(None, own), None)
+
+    def warm_up(self) -> None:
+        """Import the base technique's libraries."""
+        self.base.warm_up()
+
+    def open(self, opening: Opening) -> Session:
+        """Open the base technique's session."""
+        return self.base.open(opening)
+
+    def release(self, plan: Plan) -> Release:
+        """Return the guard, calibrated for a plan."""
+        return self.guard.release(plan)
+
+    def execute(self, program: Program, opening: Opening) -> Run:
+        """Run where the base technique runs programs."""
+        return self.base.execute(program, opening)

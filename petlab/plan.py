@@ -1,0 +1,77 @@
+"""What a program declares before any data is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+DEFAULT_RECORDS_MAX = 1 << 20
+"""Public ceiling on the records of a study, from which fixed-point scales are taken."""
+
+
+@dataclass(frozen=True)
+class Public:
+    """What everybody knows about the records: nothing in it is read off the data.
+
+    Attributes
+    ----------
+    features
+        Names of the encoded features.
+    feature_norm
+        Bound on the Euclidean norm of one record's encoded features.
+    classes
+        Levels of the target.
+    levels
+        Numbers of levels of further named categories.
+    owners
+        Number of data owners.
+    records_max
+        Ceiling on the number of records.
+    observed
+        Columns whose ranges or levels were read off the data after all.
+    """
+
+    features: tuple[str, ...] = ()
+    feature_norm: float = 0.0
+    classes: int = 2
+    levels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    owners: int = 1
+    records_max: int = DEFAULT_RECORDS_MAX
+    observed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole of a run, known in advance.
+
+    Differential privacy calibrates its noise from it, homomorphic encryption chooses its
+    parameters from it, and the session refuses to exceed it. Stopping that depends on the
+    data is budgeted at its maximum.
+
+    Attributes
+    ----------
+    settings
+        The task's settings (plain numbers and strings).
+    public
+        What everybody knows about the records.
+    releases
+        How many values at most are opened to a reader.
+    sample_rate
+        Share of each owner's records that one batch draws; 1 means all.
+    depth
+        Multiplications in a row that protected arrays go through.
+    value_max
+        Public bound on the magnitude of protected values on their way.
+    shapes
+        Shapes of the totals and protected arrays, by name.
+    """
+
+    settings: Any
+    public: Public
+    releases: int
+    sample_rate: float = 1.0
+    depth: int = 0
+    value_max: float = 1.0
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))

@@ -1,0 +1,219 @@
+"""Records of what was asked, what came out, what it cost and what it protected."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from petlab.errors import UsageError, unknown
+
+SCHEMA = 1
+
+Setting = str | int | float | bool | None
+Source = Literal["measured", "modelled", "accounted"]
+
+
+class Status(StrEnum):
+    """How a cell ended."""
+
+    OK = "ok"
+    UNSUPPORTED = "unsupported"
+    MISSING_PACKAGE = "missing_package"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the grid: everything that decides a result.
+
+    Attributes
+    ----------
+    task, program, technique
+        Names as `petlab list` prints them; a technique may end in "+dp".
+    dataset
+        Name of a shipped data set, or of the user's own when `data` is given.
+    parties
+        Number of data owners; None means three, the sites, or what the program demands.
+    partition
+        "iid", "dirichlet:ALPHA" or "site".
+    seed
+        Steers splits, batches and initial models; never keys or noise.
+    settings
+        Settings of the task and the technique that differ from their defaults.
+    data, card
+        Paths of the user's own table and card, or None.
+    """
+
+    task: str
+    program: str = "sums"
+    technique: str = "cleartext"
+    dataset: str = "wdbc"
+    parties: int | None = None
+    partition: str = "iid"
+    seed: int = 0
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    data: str | None = None
+    card: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.parties is not None and self.parties < 1:
+            raise UsageError("parties must be at least 1.")
+        object.__setattr__(self, "settings", dict(sorted(self.settings.items())))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Cell:
+        """Read a cell, refusing fields that do not exist."""
+        known = [f.name for f in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise unknown("field of a cell", name, known)
+        return cls(**values)
+
+    @property
+    def digest(self) -> str:
+        """Content address: equal cells, and only they, share it."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """Short label for people."""
+        return f"{self.task}/{self.program} {self.technique} {self.dataset} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score beside the independent reference's, and which way is better."""
+
+    value: float | None
+    reference: float | None
+    better: Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A cost and where the number comes from."""
+
+    value: float | int | None
+    source: Source
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """What was protected, against whom, and what was not.
+
+    Attributes
+    ----------
+    kind
+        "none", "input", "output" or "hardware", joined by "+" when composed.
+    protects
+        One sentence.
+    not_protected
+        One sentence on what it does not protect.
+    adversary
+        Semi-honest or malicious, and how many may collude.
+    trusted
+        Parties that could break it: curator, dealer, chip maker.
+    security_bits
+        Computational security, or None where there is no such parameter.
+    epsilon, delta
+        Differential privacy of what is opened (add/remove one unit), or None.
+    mechanism
+        How: scheme and parameters, or noise and accountant.
+    """
+
+    kind: str
+    protects: str
+    not_protected: str
+    adversary: str = "none"
+    trusted: tuple[str, ...] = ()
+    security_bits: int | None = None
+    epsilon: float | None = None
+    delta: float | None = None
+    mechanism: str = ""
+
+    def joined(self, output: Guarantee) -> Guarantee:
+        """Combine an input guarantee with an output guarantee."""
+        if self.kind == "none":
+            return output
+        return replace(
+            output,
+            kind=f"{self.kind}+{output.kind}",
+            protects=f"{self.protects} {output.protects}",
+            not_protected=f"{self.not_protected} {output.not_protected}",
+            adversary=f"{self.adversary}; {output.adversary}",
+            trusted=tuple(dict.fromkeys(self.trusted + output.trusted)),
+            security_bits=self.security_bits,
+            mechanism=f"{self.mechanism}; {output.mechanism}",
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything known about one cell. Absent numbers are None, never 0 or NaN."""
+
+    cell: Cell
+    status: Status
+    reason: str | None = None
+    gap: str | None = None
+    quality: Mapping[str, Metric] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+    phases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    guarantee: Guarantee | None = None
+    views: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"schema": SCHEMA, **json.loads(json.dumps(asdict(self), allow_nan=False))}
+
+    def to_json(self) -> str:
+        """Return the stored form."""
+        return json.dumps(self.to_dict(), indent=1, sort_keys=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Result:
+        """Read what `to_json` wrote."""
+        values = json.loads(text)
+        if values.pop("schema", None) != SCHEMA:
+            raise UsageError(f"this is not a petlab result of schema {SCHEMA}.")
+        guarantee = values["guarantee"]
+        if guarantee:
+            guarantee = Guarantee(**{**guarantee, "trusted": tuple(guarantee["trusted"])})
+        return cls(
+            **{
+                **values,
+                "cell": Cell.from_dict(values["cell"]),
+                "status": Status(values["status"]),
+                "quality": {k: Metric(**v) for k, v in values["quality"].items()},
+                "costs": {k: Cost(**v) for k, v in values["costs"].items()},
+                "guarantee": guarantee,
+                "notes": tuple(values["notes"]),
+            }
+        )
+
+    @property
+    def accuracy(self) -> Any:
+        """The quality table, for a notebook."""
+        from petlab.tables import accuracy_table
+
+        return accuracy_table([self])
+
+    @property
+    def cost(self) -> Any:
+        """The cost table, for a notebook."""
+        from petlab.tables import cost_table
+
+        return cost_table([self])
+
+    def _repr_html_(self) -> str:
+        from petlab.tables import summary_html
+
+        return summary_html(self)

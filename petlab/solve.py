@@ -1,0 +1,27 @@
+"""Linear systems whose matrix may carry privacy noise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from petlab.contribution import Noise
+
+DAMPING = 1.0
+
+
+def noise_floor(noise: Noise | None, size: int) -> float:
+    """Spectral norm to expect of a symmetric (size, size) matrix of noise.
+
+    Wigner's semicircle law: 2 sigma sqrt(size); a Laplace variable of scale b has
+    standard deviation b sqrt(2). Zero without noise.
+    """
+    if noise is None:
+        return 0.0
+    deviation = noise.scale * (np.sqrt(2) if noise.mechanism == "laplace" else 1.0)
+    return float(DAMPING * 2 * deviation * np.sqrt(size))
+
+
+def nearest_positive(matrix: np.ndarray) -> np.ndarray:
+    """Nearest positive semi-definite matrix in the Frobenius norm (post-processing)."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, 0)) @ vectors.T

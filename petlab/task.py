@@ -1,0 +1,221 @@
+"""Tasks: programs over session operations, their references and their scores."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import numpy as np
+
+from petlab.contribution import qualified_name
+from petlab.errors import UsageError, unknown
+from petlab.ops import Op
+from petlab.plan import Plan, Public
+from petlab.result import Metric, Setting
+from petlab.session import Session
+from petlab.table import Table
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a program hands to the analyst: named arrays and remarks about them."""
+
+    values: Mapping[str, np.ndarray]
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.values[name]
+
+
+@dataclass(frozen=True)
+class Records:
+    """A task's view of a table: numeric arrays, and what is public about them.
+
+    Attributes
+    ----------
+    arrays
+        Named arrays with one entry per record on the first axis.
+    labels
+        Class of each record, by which splits are stratified; shape (rows,).
+    sites
+        Natural site of each record, or None.
+    seed
+        The cell's seed, for what is public and random (hidden units, initial models).
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    public: Public
+    labels: np.ndarray
+    sites: np.ndarray | None = None
+    seed: int = 0
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def take(self, index: np.ndarray) -> Records:
+        """Return the records at `index`."""
+        return replace(
+            self,
+            arrays={name: values[index] for name, values in self.arrays.items()},
+            labels=self.labels[index],
+            sites=None if self.sites is None else self.sites[index],
+        )
+
+
+class Placement(StrEnum):
+    """Where a program finds the records."""
+
+    ROWS = "owners hold different people"
+    COLUMNS = "owners hold different columns of the same people"
+    SCORING = "one owner holds records, the server holds a model"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A round loop over session operations: importable by name, free of side effects.
+
+    Attributes
+    ----------
+    fn
+        Module-level function `(session, plan) -> Answer`.
+    requires
+        Operations it calls: support is derived from them.
+    plan
+        Module-level function `(settings, public) -> Plan`, called before data is touched.
+    columns
+        For COLUMNS: which arrays each owner holds.
+    """
+
+    fn: Callable[[Session, Plan], Answer]
+    requires: frozenset[Op]
+    plan: Callable[[Any, Public], Plan]
+    placement: Placement = Placement.ROWS
+    columns: tuple[tuple[str, ...], ...] = ()
+
+    def __call__(self, session: Session, plan: Plan) -> Answer:
+        """Run the program."""
+        return self.fn(session, plan)
+
+    @property
+    def qualified_name(self) -> str:
+        """Import path, "module:function": what travels to where the program runs."""
+        return qualified_name(self.fn)
+
+    @property
+    def summary(self) -> str:
+        """First line of its docstring."""
+        return (self.fn.__doc__ or "").strip().partition("\n")[0]
+
+
+def program(
+    *,
+    requires: Iterable[Op],
+    plan: Callable[[Any, Public], Plan],
+    placement: Placement = Placement.ROWS,
+    columns: tuple[tuple[str, ...], ...] = (),
+) -> Callable[[Callable[[Session, Plan], Answer]], Program]:
+    """Declare a function as a program; see `Program`."""
+
+    def declare(fn: Callable[[Session, Plan], Answer]) -> Program:
+        return Program(fn, frozenset(requires), plan, placement, columns)
+
+    return declare
+
+
+class Task(ABC):
+    """One analysis. Its subclass knows nothing of how values are protected.
+
+    Attributes
+    ----------
+    settings
+        Frozen dataclass of the task's settings, all with defaults.
+    programs
+        By name; "sums" is the usual one.
+    test_share
+        Share of the records kept for testing; 0 where there is nothing to fit.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    settings: ClassVar[type]
+    programs: ClassVar[Mapping[str, Program]]
+    test_share: ClassVar[float] = 0.25
+
+    @abstractmethod
+    def encode(self, table: Table, settings: Any) -> Records:
+        """Turn a table into arrays, using only what its card makes public."""
+
+    @abstractmethod
+    def reference(self, program: str, train: Records, test: Records, settings: Any) -> Answer:
+        """Compute the answer on pooled records by independent code."""
+
+    @abstractmethod
+    def score(
+        self, answer: Answer, reference: Answer, test: Records, settings: Any
+    ) -> dict[str, Metric]:
+        """Compare an answer with the reference."""
+
+    def model(self, train: Records, settings: Any) -> dict[str, np.ndarray]:
+        """Fit, in the clear, the model that a `score` program applies."""
+        raise UsageError(f"{self.name} has no program that applies a model.")
+
+
+@dataclass(frozen=True)
+class SettingField:
+    """One setting as help shows it."""
+
+    name: str
+    default: Setting
+    help: str
+
+
+def setting(default: Setting, help: str) -> Any:
+    """Declare a setting with its default and one line of help."""
+    return field(default=default, metadata={"help": help})
+
+
+def describe_settings(owner: type) -> list[SettingField]:
+    """List the settings of a task or technique."""
+    return [
+        SettingField(f.name, getattr(owner, f.name), f.metadata.get("help", ""))
+        for f in fields(owner)
+    ]
+
+
+def split_settings(
+    given: Mapping[str, Setting], owners: Iterable[type]
+) -> list[dict[str, Setting]]:
+    """Hand each setting to the dataclass that declares it, cast to its default's type.
+
+    Raises
+    ------
+    UsageError
+        A setting is unknown to all, or its value is of the wrong type.
+    """
+    declared = [{f.name: f for f in describe_settings(owner)} for owner in owners]
+    shares: list[dict[str, Setting]] = [{} for _ in declared]
+    for name, value in given.items():
+        matches = [k for k, names in enumerate(declared) if name in names]
+        if not matches:
+            raise unknown("setting", name, {n for names in declared for n in names})
+        for k in matches:
+            shares[k][name] = _cast(name, value, declared[k][name].default)
+    return shares
+
+
+def _cast(name: str, value: Setting, default: Setting) -> Setting:
+    if default is None or value is None or type(value) is type(default):
+        return value
+    if isinstance(default, bool) or isinstance(value, bool):
+        raise UsageError(f"setting {name!r} takes {type(default).__name__}, like {default!r}.")
+    try:
+        if isinstance(default, int) and float(value) != int(float(value)):
+            raise ValueError
+        return type(default)(float(value)) if isinstance(default, int) else type(default)(value)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"setting {name!r} takes {type(default).__name__}, like {default!r}."
+        ) from None

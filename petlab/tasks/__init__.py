@@ -1,0 +1,1 @@
+"""Tasks: one file each. Dropping a file in here is all it takes to add one."""

@@ -1,0 +1,285 @@
+"""A multilayer perceptron, trained from sums of gradients or by federated averaging."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from petlab.contribution import Contribution, State
+from petlab.errors import UsageError
+from petlab.features import encode
+from petlab.ops import Op
+from petlab.optimizer import OPTIMIZERS, Optimizer
+from petlab.party import ANALYST, SERVER, Memory, Shard
+from petlab.perceptron import (
+    ACTIVATIONS,
+    GradientRows,
+    initial_parameters,
+    layers,
+    outputs,
+    parameter_count,
+)
+from petlab.plan import Plan, Public
+from petlab.result import Metric
+from petlab.rows import Dense, OwnerTotal, Rows, Stack
+from petlab.sampling import batch, steps_per_epoch
+from petlab.scores import agreement, classifier_metrics, softmax
+from petlab.session import Session
+from petlab.table import Table
+from petlab.task import Answer, Placement, Records, Task, program, setting
+
+METHODS = ("gradient", "fedavg")
+WEIGHT_MAX = 64.0
+"""Public bound on weights that travel; training past it is refused, not wrapped around."""
+GRADIENT_MAX = 64.0
+"""Public bound on a coordinate of one example's gradient."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the perceptron and its training."""
+
+    method: str = setting("gradient", "gradient (one sum a step) or fedavg (local epochs)")
+    hidden: str = setting("32", "hidden layer sizes, such as 64,32")
+    activation: str = setting("relu", "relu, or square (which encrypted scoring can compute)")
+    epochs: int = setting(10, "passes over the records; rounds of federated averaging")
+    batch_share: float = setting(0.1, "share of each owner's records in one step")
+    optimizer: str = setting("sgd", "sgd (momentum 0.9) or adam")
+    learning_rate: float = setting(0.05, "step size")
+    clip_norm: float = setting(1.0, "per-example clipping bound under differential privacy")
+
+
+def plan_fit(settings: Settings, public: Public) -> Plan:
+    """One release per step or federated round."""
+    _check(settings)
+    width = parameter_count(_sizes(settings, public))
+    shapes = {"gradient": (width + 1,), "weights": (width + 1,)}
+    if settings.method == "fedavg":
+        return Plan(settings, public, releases=settings.epochs, shapes=shapes)
+    steps = settings.epochs * steps_per_epoch(settings.batch_share)
+    return Plan(settings, public, releases=steps, sample_rate=settings.batch_share, shapes=shapes)
+
+
+def plan_score(settings: Settings, public: Public) -> Plan:
+    """Two products and a square in a row; the scores of all records released."""
+    _check(settings)
+    if settings.activation != "square":
+        raise UsageError("deep/score computes on protected records: --set activation=square.")
+    hidden = len(_sizes(settings, public)) - 2
+    shapes = {"scores": (public.levels["scored"], public.classes)}
+    return Plan(settings, public, releases=1, depth=1 + 2 * hidden, shapes=shapes)
+
+
+def gradient(state: State, shard: Shard, memory: Memory) -> Rows:
+    """Gradient of each record in the batch, and a one to count it."""
+    sizes, activation = _model(state)
+    gradients = GradientRows(
+        state["weights"], shard["features"], shard["classes"], sizes=sizes, activation=activation
+    )
+    return Stack(gradients, Dense(np.ones((shard.rows, 1))))
+
+
+def local_training(state: State, shard: Shard, memory: Memory) -> Rows:
+    """One local epoch from the broadcast weights: n times the new weights, and n."""
+    sizes, activation = _model(state)
+    rate, share, epoch, seed = state["training"]
+    weights = state["weights"]
+    steps = steps_per_epoch(share)
+    for step in range(steps):
+        drawn = batch(shard.rows, share, int(epoch) * steps + step, seed=(int(seed), shard.owner))
+        rows = GradientRows(
+            weights,
+            shard["features"][drawn],
+            shard["classes"][drawn],
+            sizes=sizes,
+            activation=activation,
+        )
+        weights = weights - rate * rows.total() / max(1, rows.count)
+    return OwnerTotal(np.r_[weights * shard.rows, shard.rows])
+
+
+@program(requires={Op.SUM, Op.SAMPLE}, plan=plan_fit)
+def sums(session: Session, plan: Plan) -> Answer:
+    """Train from summed gradients, or average weights that owners trained locally."""
+    weights = initial_parameters(_sizes(plan.settings, plan.public), seed=session.seed)
+    train = _average if plan.settings.method == "fedavg" else _descend
+    return Answer({"weights": train(session, plan, weights)})
+
+
+@program(
+    requires={Op.SHARE, Op.PLAIN_MATMUL, Op.ADD, Op.SQUARE, Op.REVEAL},
+    plan=plan_score,
+    placement=Placement.SCORING,
+)
+def score(session: Session, plan: Plan) -> Answer:
+    """Apply the server's network, with square activations, to protected records."""
+    x = session.share("features", owner="owner-1", label="records", layout="columns")
+    depth = len(_sizes(plan.settings, plan.public)) - 1
+    for layer in range(depth):
+        weights = session.local(f"weights{layer}", at=SERVER)
+        x = x @ weights + session.local(f"bias{layer}", at=SERVER)
+        if layer < depth - 1:
+            x = x.square()
+    return Answer({"scores": session.reveal(x, to=ANALYST)})
+
+
+def _descend(session: Session, plan: Plan, weights: np.ndarray) -> np.ndarray:
+    settings = plan.settings
+    contribution = Contribution(
+        fn=gradient,
+        shape=plan.shapes["gradient"],
+        unit="record",
+        unit_norm=float(np.hypot(settings.clip_norm, 1.0)),
+        coordinate_max=GRADIENT_MAX,
+    )
+    optimizer = Optimizer(settings.optimizer, settings.learning_rate, weights)
+    for step in range(plan.releases):
+        state = _state(plan, optimizer.weights)
+        total = session.sum(contribution, state, to=ANALYST, step=step)
+        optimizer.step(total.value[:-1] / max(1.0, total.value[-1]))
+    return optimizer.weights
+
+
+def _average(session: Session, plan: Plan, weights: np.ndarray) -> np.ndarray:
+    settings = plan.settings
+    contribution = Contribution(
+        fn=local_training,
+        shape=plan.shapes["weights"],
+        unit="owner",
+        coordinate_max=WEIGHT_MAX * plan.public.records_max,
+        weighted="weights",
+    )
+    for epoch in range(settings.epochs):
+        training = [settings.learning_rate, settings.batch_share, epoch, session.seed]
+        state = {**_state(plan, weights), "training": np.array(training)}
+        total = session.sum(contribution, state, to=ANALYST)
+        weights = total.value[:-1] / total.value[-1]
+    return weights
+
+
+def _state(plan: Plan, weights: np.ndarray) -> State:
+    return {
+        "weights": weights,
+        "sizes": np.array(_sizes(plan.settings, plan.public)),
+        "activation": np.array(ACTIVATIONS.index(plan.settings.activation)),
+    }
+
+
+def _model(state: State) -> tuple[list[int], str]:
+    return [int(n) for n in state["sizes"]], ACTIVATIONS[int(state["activation"])]
+
+
+def _sizes(settings: Settings, public: Public) -> list[int]:
+    hidden = [int(n) for n in str(settings.hidden).split(",")]
+    return [len(public.features), *hidden, public.classes]
+
+
+def _check(settings: Settings) -> None:
+    for name, value, known in (
+        ("method", settings.method, METHODS),
+        ("activation", settings.activation, ACTIVATIONS),
+        ("optimizer", settings.optimizer, OPTIMIZERS),
+    ):
+        if value not in known:
+            raise UsageError(f"unknown {name} {value!r}. Known: {', '.join(known)}.")
+    if not 0 < settings.batch_share <= 1:
+        raise UsageError("batch_share lies between 0 and 1.")
+    if not all(n.strip().isdigit() and int(n) for n in str(settings.hidden).split(",")):
+        raise UsageError("hidden takes layer sizes, such as 64,32.")
+
+
+class Perceptron(Task):
+    """Classify with a small neural network.
+
+    References
+    ----------
+    .. [1] McMahan et al., Communication-Efficient Learning of Deep Networks from
+       Decentralized Data, AISTATS 2017 (federated averaging).
+    """
+
+    name = "deep"
+    title = "Multilayer perceptron"
+    settings = Settings
+    programs = {"sums": sums, "score": score}  # noqa: RUF012
+
+    def encode(self, table: Table, settings: Settings) -> Records:
+        """Scaled features and class numbers."""
+        features = encode(table)
+        arrays = {"features": features.matrix, "classes": table.target}
+        public = Public(features.names, features.norm, len(table.card.classes))
+        return Records(arrays, public, table.target)
+
+    def model(self, train: Records, settings: Settings) -> dict[str, np.ndarray]:
+        """Weights of torch's own training."""
+        weights = _fit(train, settings)
+        found: dict[str, np.ndarray] = {}
+        for k, (w, b) in enumerate(layers(weights, _sizes(settings, train.public))):
+            found |= {f"weights{k}": w, f"bias{k}": b}
+        return found
+
+    def reference(self, program: str, train: Records, test: Records, settings: Settings) -> Answer:
+        """Torch's modules, optimiser and data loader on pooled records."""
+        return Answer({"scores": self._outputs(_fit(train, settings), test, settings)})
+
+    def score(
+        self, answer: Answer, reference: Answer, test: Records, settings: Settings
+    ) -> dict[str, Metric]:
+        """Scores on test records beside torch's."""
+        exact = softmax(reference["scores"])
+        if "weights" in answer.values:
+            scores, extra = self._outputs(answer["weights"], test, settings), {}
+        else:
+            scores = answer["scores"]
+            worst = float(np.abs(scores - reference["scores"]).max())
+            extra = {"score_max_error": Metric(worst, 0.0, "lower")}
+        ours = softmax(scores)
+        return {
+            **classifier_metrics(ours, exact, test.labels),
+            "prediction_agreement": agreement(ours, exact),
+            **extra,
+        }
+
+    def _outputs(self, weights: np.ndarray, test: Records, settings: Settings) -> np.ndarray:
+        sizes = _sizes(settings, test.public)
+        return outputs(weights, test["features"], sizes, settings.activation)
+
+
+class _Square:
+    def __call__(self, z: Any) -> Any:
+        return z * z
+
+
+def _fit(train: Records, settings: Settings) -> np.ndarray:
+    """Train with torch.nn and torch.optim on pooled records; return flat weights."""
+    import torch
+
+    sizes = _sizes(settings, train.public)
+    torch.manual_seed(train.seed)
+    x = torch.tensor(train["features"])
+    y = torch.tensor(train["classes"])
+    linear = [torch.nn.Linear(a, b, dtype=torch.float64) for a, b in itertools.pairwise(sizes)]
+    start = layers(initial_parameters(sizes, seed=train.seed), sizes)
+    for module, (w, b) in zip(linear, start, strict=True):
+        module.weight.data = torch.tensor(w.T.copy())
+        module.bias.data = torch.tensor(b.copy())
+    activation = torch.relu if settings.activation == "relu" else _Square()
+    parameters = [p for module in linear for p in module.parameters()]
+    optimizer = (
+        torch.optim.Adam(parameters, lr=settings.learning_rate)
+        if settings.optimizer == "adam"
+        else torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9)
+    )
+    size = max(1, round(settings.batch_share * len(x)))
+    for _ in range(settings.epochs):
+        for drawn in torch.randperm(len(x)).split(size):
+            z = x[drawn]
+            for module in linear[:-1]:
+                z = activation(module(z))
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(linear[-1](z), y[drawn]).backward()
+            optimizer.step()
+    flat = [(m.weight.detach().numpy().T.ravel(), m.bias.detach().numpy()) for m in linear]
+    return np.concatenate([part for pair in flat for part in pair])

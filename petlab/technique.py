@@ -1,0 +1,149 @@
+"""Techniques: how a session is opened, where a program runs, and what is supported."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from petlab.errors import MissingPackage, PlanExceeded
+from petlab.meter import OFFLINE
+from petlab.ops import Gap, Kind, Op
+from petlab.plan import Plan
+from petlab.release import Release
+from petlab.result import Cost, Guarantee
+from petlab.session import Opening, Session
+from petlab.task import Answer, Program
+from petlab.transcript import Transcript
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """A technique that has nothing to set."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one execution of a program left behind.
+
+    Attributes
+    ----------
+    transcript
+        All messages; with payloads when recording was asked for.
+    """
+
+    answer: Answer
+    costs: Mapping[str, Cost]
+    phases: Mapping[str, Mapping[str, Any]]
+    guarantee: Guarantee
+    views: Mapping[str, list[dict[str, Any]]]
+    transcript: Transcript
+
+
+class Technique:
+    """A privacy-enhancing technique: opens sessions of its kind.
+
+    Attributes
+    ----------
+    packages
+        Import names of the libraries it needs, with the names that pip knows.
+    session
+        The session class whose hooks say what is supported.
+    guards
+        Whether (and where) an output guard such as `+dp` can sit on it, or the gap.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    protects: ClassVar[str]
+    packages: ClassVar[Mapping[str, str]] = {}
+    settings: ClassVar[type] = NoSettings
+    session: ClassVar[type[Session]]
+    guards: ClassVar[Gap | None] = None
+
+    def __init__(self, settings: Any = None) -> None:
+        self.chosen = settings if settings is not None else self.settings()
+
+    def gap(self, requires: frozenset[Op]) -> Gap | None:
+        """Return the first operation's gap, or None when all are offered."""
+        found = [getattr(self.session, op.value) for op in sorted(requires)]
+        gaps = [hook for hook in found if isinstance(hook, Gap)]
+        return min(gaps, key=lambda gap: gap.kind is not Kind.NEVER, default=None)
+
+    def check_packages(self) -> None:
+        """Refuse early when a library is not installed.
+
+        Raises
+        ------
+        MissingPackage
+            With the command that installs it.
+        """
+        for module, package in self.packages.items():
+            if importlib.util.find_spec(module) is None:
+                raise MissingPackage(
+                    f"{self.name} needs {package}. Install it: pip install {package}"
+                )
+
+    def warm_up(self) -> None:
+        """Import the libraries, so that no run is charged for it."""
+        for module in self.packages:
+            importlib.import_module(module)
+
+    def release(self, plan: Plan) -> Release | None:
+        """Return the output guard for a plan, or None."""
+        return None
+
+    def open(self, opening: Opening) -> Session:
+        """Open a session over the owners' shards."""
+        return self.session(opening)
+
+    def execute(self, program: Program, opening: Opening) -> Run:
+        """Run a program where this technique runs programs: by default in this process.
+
+        Raises
+        ------
+        PlanExceeded
+            The program released a value of a shape or number that its plan did not name.
+        """
+        session = self.open(opening)
+        answer = program(session, opening.plan)
+        session.meter.mark()
+        return Run(
+            answer=answer,
+            costs=_costs(session),
+            phases=_phases(session),
+            guarantee=session.guarantee(),
+            views=session.transcript.summary(),
+            transcript=session.transcript,
+        )
+
+
+def _costs(session: Session) -> dict[str, Cost]:
+    transcript = session.transcript
+    if transcript.bytes == 0:
+        raise PlanExceeded("a technique reported no traffic: its messages are not metered.")
+    lan, wan = transcript.timelines
+    plain = session.plain_bytes
+    return {
+        "wall_s": Cost(session.meter.wall_s, "measured"),
+        "cpu_s": Cost(session.meter.cpu_s, "measured"),
+        "bytes": Cost(transcript.bytes, "measured"),
+        "messages": Cost(len(transcript.messages), "measured"),
+        "rounds": Cost(transcript.rounds, "measured"),
+        "expansion": Cost(transcript.bytes / plain if plain else None, "measured"),
+        "lan_s": Cost(lan.elapsed, "modelled"),
+        "wan_s": Cost(wan.elapsed, "modelled"),
+    }
+
+
+def _phases(session: Session) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "wall_s": cost.wall_s,
+            "cpu_s": cost.cpu_s,
+            "when": "offline" if name in OFFLINE else "online",
+        }
+        for name, cost in session.meter.phases.items()
+    }

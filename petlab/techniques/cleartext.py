@@ -1,0 +1,108 @@
+"""No protection: everybody hands over their records. What every table is compared with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from petlab import wire
+from petlab.accumulator import Accumulators
+from petlab.aggregation import Aggregation, PlainAggregation
+from petlab.contribution import Total
+from petlab.party import ANALYST, CURATOR, Owner, Shard
+from petlab.protected import Layout, Local, Protected
+from petlab.result import Guarantee
+from petlab.session import SumRequest
+from petlab.technique import Technique
+
+
+class CleartextSession(Accumulators):
+    """Records are pooled at the analyst, or at a trusted curator who guards the output."""
+
+    @property
+    def pool(self) -> str:
+        """The party that holds all raw records."""
+        return CURATOR if self.release else ANALYST
+
+    def _set_up(self) -> None:
+        self._pooled: list[Owner] = []
+
+    def _aggregation(self, *readers: str, terms: int) -> Aggregation:
+        return PlainAggregation()
+
+    def _sum(self, request: SumRequest) -> Total:
+        self._upload()
+        contribution = request.contribution
+        state = wire.unpack(self.send(self.place, self.pool, "state", wire.pack(request.state)))
+        with self.meter.phase("compute", party=self.pool):
+            value = np.sum([self.contribute(o, request, state) for o in self._pooled], axis=0)
+        noise = None
+        if self.release:
+            with self.meter.phase("protect", party=self.pool):
+                value, noise = self.release.noisy(value, contribution)
+        message = self.send(self.pool, request.reader, "total", wire.pack({"total": value}))
+        value = wire.unpack(message)["total"].reshape(contribution.shape)
+        return Total(value, owners=len(self._pooled), noise=noise)
+
+    def _upload(self) -> None:
+        if self._pooled:
+            return
+        for owner in self.owners:
+            shard = owner.shard
+            message = self.send(owner.name, self.pool, "records", wire.pack(shard.arrays))
+            self.plain_bytes += sum(values.nbytes for values in shard.arrays.values())
+            received = Shard(owner.name, shard.rows, wire.unpack(message))
+            self._pooled.append(Owner(received, owner.memory))
+
+    def _share(self, values: np.ndarray, owner: str, label: str, layout: Layout) -> Protected:
+        message = self.send(owner, self.place, "records", wire.pack({"values": values}))
+        self.plain_bytes += values.nbytes
+        array = wire.unpack(message)["values"]
+        return Protected(self, array, values.shape, label, layout, self.place)
+
+    def _operand(self, operand: Protected | Local | np.ndarray) -> np.ndarray:
+        if isinstance(operand, Protected):
+            return operand.handle
+        if isinstance(operand, Local):
+            values = self._lookup(operand.at, operand.source)
+            message = self.send(operand.at, self.place, "operand", wire.pack({"values": values}))
+            return wire.unpack(message)["values"]
+        return operand
+
+    def _derived(self, source: Protected, array: np.ndarray) -> Protected:
+        return Protected(self, array, array.shape, source.label, source.layout, source.holder)
+
+    def _add(self, left: Protected, right: Protected | Local | np.ndarray) -> Protected:
+        return self._derived(left, left.handle + self._operand(right))
+
+    def _multiply(self, left: Protected, right: Protected) -> Protected:
+        return self._derived(left, left.handle * right.handle)
+
+    def _matmul(self, left: Protected, right: Protected) -> Protected:
+        return self._derived(left, left.handle @ right.handle)
+
+    def _plain_matmul(self, left: Protected, right: Local | np.ndarray) -> Protected:
+        return self._derived(left, left.handle @ self._operand(right))
+
+    def _square(self, value: Protected) -> Protected:
+        return self._derived(value, value.handle**2)
+
+    def _reveal(self, value: Protected, reader: str) -> np.ndarray:
+        message = self.send(value.holder, reader, "revealed", wire.pack({"value": value.handle}))
+        return wire.unpack(message)["value"]
+
+    def _guarantee(self) -> Guarantee:
+        return Guarantee(
+            kind="none",
+            protects="Nothing: the analyst holds every record.",
+            not_protected="All records, towards the analyst; links are encrypted.",
+            trusted=(self.pool,),
+        )
+
+
+class Cleartext(Technique):
+    """Pool all records and compute: the reference."""
+
+    name = "cleartext"
+    title = "Cleartext (no protection)"
+    protects = "nothing; the reference that every table is compared with"
+    session = CleartextSession

@@ -1,0 +1,107 @@
+"""Exact encrypted sums: fixed-point integers under BFV."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from petlab.aggregation import Bound
+from petlab.errors import OutOfRange, ProtocolError
+from petlab.techniques.he.keys import SLOTS, KeyPair, PublicKey, Scheme, frame, unframe
+
+# Largest 56-bit prime that is 1 mod 2 * SLOTS, so that BFV can pack one integer a slot.
+PLAIN_MODULUS = 72057594037616641
+SUMS = Scheme("BFV", SLOTS, (60, 60, 60), PLAIN_MODULUS)
+
+PER_CIPHERTEXT = SLOTS - 1
+"""Values per ciphertext: slot 0 is a canary that every term sets to one."""
+
+
+class EncryptedSums:
+    """Aggregation in which the adding party sees ciphertexts only.
+
+    Values become integers at the finest power of two at which the sum of all terms, each
+    within its public bound, stays under half the plaintext modulus.
+
+    Parameters
+    ----------
+    public
+        The readers' public key: all that owners and the adding party use.
+    terms
+        Most ciphertexts that will ever be added.
+    secret
+        The readers' key pair; only `open` touches it.
+    """
+
+    def __init__(self, public: PublicKey, *, terms: int, secret: KeyPair) -> None:
+        self._public, self._terms, self._secret = public, terms, secret
+
+    def scale_bits(self, bound: Bound) -> int:
+        """Fraction bits of the fixed-point integers.
+
+        Raises
+        ------
+        OutOfRange
+            The bound leaves no room even for whole numbers.
+        """
+        room = math.floor(math.log2(PLAIN_MODULUS / 2 / (bound.limit * self._terms)))
+        if room < 0:
+            raise OutOfRange(
+                f"totals up to {bound.limit:g} do not fit the plaintext modulus. Lower "
+                "records_max to the size of the study."
+            )
+        return 0 if bound.integer else room
+
+    def protect(self, total: np.ndarray, bound: Bound) -> bytes:
+        """Encrypt one party's total under the public key."""
+        import tenseal as ts
+
+        if not np.all(np.isfinite(total)) or np.abs(total).max(initial=0) > bound.limit:
+            raise OutOfRange(
+                f"a contribution exceeds its public bound of {bound.limit:g}: nothing was sent."
+            )
+        integers = np.rint(np.ldexp(total, self.scale_bits(bound))).astype(np.int64)
+        if bound.integer and not np.array_equal(integers, total):
+            raise OutOfRange("a contribution declared as integers holds fractions.")
+        blobs = []
+        for start in range(0, len(integers), PER_CIPHERTEXT):
+            slots = np.r_[1, integers[start : start + PER_CIPHERTEXT]]
+            blobs.append(ts.bfv_vector(self._public.context, slots.tolist()).serialize())
+        return frame(self._public.fingerprint, blobs)
+
+    def add(self, blobs: Sequence[bytes]) -> bytes:
+        """Add ciphertexts, without any key."""
+        if len(blobs) > self._terms:
+            raise ProtocolError(f"more than the {self._terms} planned terms were added.")
+        columns = zip(*(unframe(self._public.fingerprint, blob) for blob in blobs), strict=True)
+        return frame(self._public.fingerprint, [self._added(column) for column in columns])
+
+    def open(self, blob: bytes, bound: Bound, *, owners: int) -> np.ndarray:
+        """Decrypt the sum of `owners` terms, at a reader.
+
+        Raises
+        ------
+        ProtocolError
+            The canary does not count the terms: noise ran out, or a term is missing.
+        """
+        import tenseal as ts
+
+        found = []
+        for ciphertext in unframe(self._public.fingerprint, blob):
+            slots = ts.bfv_vector_from(self._secret.secret, ciphertext).decrypt()
+            if slots[0] != owners:
+                raise ProtocolError("the canary slot is wrong: this sum does not decrypt.")
+            found.append(np.array(slots[1:], dtype=np.int64))
+        integers = np.concatenate(found)
+        return np.ldexp(integers.astype(float), -self.scale_bits(bound))
+
+    def _added(self, ciphertexts: Sequence[bytes]) -> bytes:
+        import tenseal as ts
+
+        total: Any = ts.bfv_vector_from(self._public.context, ciphertexts[0])
+        for ciphertext in ciphertexts[1:]:
+            total = total + ts.bfv_vector_from(self._public.context, ciphertext)
+        return total.serialize()
