@@ -94,7 +94,7 @@ $(STAMP): pyproject.toml requirements.txt $(wildcard packaging/crypten/*.py pack
 	say "Installing petlab itself, editable"; \
 	$(PIP) install -qq --no-deps -e .; \
 	say "Compiling to byte-code"; \
-	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' .venv/lib >/dev/null 2>&1 || true; \
+	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' .venv/lib petlab >/dev/null 2>&1 || true; \
 	say "Checking that the versions fit together"; \
 	$(PIP) check; \
 	touch $@; \

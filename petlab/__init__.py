@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Cell", "Result", "compare", "run", "run_notebook"]
+__all__ = ["Cell", "Result", "compare", "compare_notebook", "run", "run_notebook"]
 
 
 def __getattr__(name: str) -> Any:
     # Listing and help must not load numpy's neighbours, so names resolve on first use.
-    if name in ("run", "compare", "run_notebook"):
+    if name in ("run", "compare", "run_notebook", "compare_notebook"):
         from petlab import api
 
         return getattr(api, name)

@@ -64,5 +64,8 @@ class Guarded(Technique):
         return self.guard.release(plan)
 
     def execute(self, program: Program, opening: Opening) -> Run:
-        """Run where the base technique runs programs."""
+        """Run where the base technique runs programs, if all it opens can be guarded."""
+        gap = self.gap(program.requires)
+        if gap:
+            gap()
         return self.base.execute(program, opening)

@@ -6,19 +6,18 @@ import numpy as np
 
 from petlab.contribution import Noise
 
-DAMPING = 1.0
-
 
 def noise_floor(noise: Noise | None, size: int) -> float:
-    """Spectral norm to expect of a symmetric (size, size) matrix of noise.
+    """Typical size of an eigenvalue of a symmetric (size, size) matrix of noise.
 
-    Wigner's semicircle law: 2 sigma sqrt(size); a Laplace variable of scale b has
-    standard deviation b sqrt(2). Zero without noise.
+    sigma sqrt(size), half the edge of Wigner's semicircle: directions that carry less than
+    this are noise. A Laplace variable of scale b has standard deviation b sqrt(2). Zero
+    without noise.
     """
     if noise is None:
         return 0.0
     deviation = noise.scale * (np.sqrt(2) if noise.mechanism == "laplace" else 1.0)
-    return float(DAMPING * 2 * deviation * np.sqrt(size))
+    return float(deviation * np.sqrt(size))
 
 
 def nearest_positive(matrix: np.ndarray) -> np.ndarray:

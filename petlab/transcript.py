@@ -145,6 +145,7 @@ class Transcript:
         """List each party's view: who sent it what, how often, how many bytes."""
         counted: dict[str, dict[tuple[str, str], list[int]]] = defaultdict(dict)
         for m in self.messages:
+            _ = counted[m.sender]  # who receives nothing has an empty view, not none
             entry = counted[m.receiver].setdefault((m.sender, m.label), [0, 0])
             entry[0] += 1
             entry[1] += m.size

@@ -46,9 +46,9 @@ def hidden_layer(features: np.ndarray, hidden: int, seed: int) -> np.ndarray:
 
 
 def statistics(state: State, shard: Shard, memory: Memory) -> Rows:
-    """H h' (upper triangle) and h t' of each record."""
+    """H h' (upper triangle) and h t' of each record, the latter times the target scale."""
     h = hidden_layer(shard["features"], int(state["hidden"]), int(state["seed"]))
-    return Stack(Gram(h), Outer(h, shard["signs"]))
+    return Stack(Gram(h), Outer(h, shard["signs"] * state["target_scale"]))
 
 
 @program(requires={Op.SUM}, plan=plan_gram)
@@ -81,7 +81,7 @@ def solve(
 ) -> tuple[np.ndarray, float]:
     """Ridge solution and the condition number of its matrix.
 
-    Statistics that carry noise are made positive and damped by the noise's spectral norm.
+    Statistics that carry noise are made positive and damped by the size of the noise's eigenvalues.
     """
     matrix = gram if noise is None else nearest_positive(gram)
     matrix = matrix + np.eye(len(gram)) * (1 / C + noise_floor(noise, len(gram)))

@@ -140,7 +140,7 @@ def _newton_step(
     gradient, hessian = block[:size] / scale, symmetric(block[size:], size)
     penalty = _penalty(size, C)
     if noise is not None:
-        # Damping by the noise's spectral norm: a Levenberg step instead of a wild one.
+        # Damping by the size of the noise's eigenvalues: a Levenberg step, not a wild one.
         hessian = nearest_positive(hessian) + noise_floor(noise, size) * np.eye(size)
     return np.linalg.solve(hessian + np.diag(penalty), gradient - penalty * theta)
 

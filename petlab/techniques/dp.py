@@ -161,6 +161,8 @@ class DifferentialPrivacy(OutputGuard):
         Op.SHARE: never(
             "the scores or counts that a linked or score program opens declare no sensitivity"
         ),
+        Op.HOLD: not_yet("what the readers of an accumulator see declares no sensitivity"),
+        Op.CALL: not_yet("what a single-party step sends on declares no sensitivity"),
     }
 
     def release(self, plan: Plan) -> CuratorRelease:

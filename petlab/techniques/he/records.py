@@ -85,7 +85,8 @@ def product(records: EncryptedRecords, matrix: np.ndarray, key: PublicKey) -> En
 
 def shifted(records: EncryptedRecords, row: np.ndarray, key: PublicKey) -> EncryptedRecords:
     """Encrypted (rows, k) plus a plain row (k,)."""
-    blocks = [[*block, row.tolist()] for block in records.blocks]
+    plain = [row.tolist()]
+    blocks = [block.add(plain) for block in records.blocks]
     largest = records.largest + float(np.abs(row).max())
     return _checked(EncryptedRecords(blocks, largest), key)
 

@@ -1,0 +1,76 @@
+"""What is installed, what works here, and how to fix what does not."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from petlab.dataset import shipped
+from petlab.meter import PeakMemory
+from petlab.registry import techniques
+
+LIBRARIES = (
+    "numpy scipy pandas scikit-learn matplotlib torch tenseal crypten flwr opacus "
+    "jupyterlab papermill joblib jinja2"
+).split()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what, whether it is well, and what to do if not."""
+
+    what: str
+    well: bool
+    detail: str
+
+
+def examine() -> Iterator[Finding]:
+    """Check interpreter, libraries, techniques, kernel, data and metering."""
+    version = sys.version_info
+    supported = (3, 11) <= version < (3, 13)
+    yield Finding("Python", supported, f"{platform.python_version()} (3.11 or 3.12 is supported)")
+    inside = sys.prefix != sys.base_prefix
+    yield Finding("environment", inside, sys.prefix if inside else "none active: `make setup`")
+    for name in LIBRARIES:
+        yield _library(name)
+    for name, technique in techniques().items():
+        missing = [p for m, p in technique.packages.items() if not importlib.util.find_spec(m)]
+        fix = f"pip install {' '.join(missing)}" if missing else "ready"
+        yield Finding(f"technique {name}", not missing, fix)
+    yield _kernel()
+    yield Finding("data sets", bool(shipped()), f"{len(shipped())} shipped")
+    measured = PeakMemory().mib is not None
+    detail = "peak memory is measured" if measured else "no /proc: peak memory stays empty"
+    yield Finding("metering", measured, detail)
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    yield Finding("disk", free > 1, f"{free:.0f} GB free")
+
+
+def _library(name: str) -> Finding:
+    try:
+        return Finding(name, True, metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Finding(name, False, "not installed: `make setup`, or pip install it")
+
+
+def _kernel() -> Finding:
+    """Check that a notebook's kernel is this interpreter."""
+    what = "Jupyter kernel"
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+    except ImportError:
+        return Finding(what, False, "jupyter_client is not installed: `make setup`")
+    try:
+        spec = KernelSpecManager().get_kernel_spec("python3")
+    except NoSuchKernel:
+        return Finding(what, False, "none named python3: pip install ipykernel")
+    program = spec.argv[0]
+    own = Path(program).name == program or Path(program).absolute() == Path(sys.executable)
+    fix = "python -m ipykernel install --sys-prefix"
+    return Finding(what, own, "python3 is this environment" if own else f"is {program}: {fix}")

@@ -1,0 +1,258 @@
+"""The results as the report reads them: blocks of variants, paired with cleartext."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from petlab.dataset import find_dataset
+from petlab.errors import PetlabError
+from petlab.registry import setting_owners, tasks, technique_names
+from petlab.report.interval import Estimate, estimate
+from petlab.result import Cell, Result, Setting, Status
+from petlab.task import describe_settings
+
+BASELINE = "cleartext"
+
+
+def data_name(cell: Cell) -> str:
+    """Name of the data set, or of the user's own file."""
+    return Path(cell.data).stem if cell.data else cell.dataset
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One technique with one choice of settings on one task, program and data set."""
+
+    label: str
+    technique: str
+    results: tuple[Result, ...]
+
+    @property
+    def ok(self) -> list[Result]:
+        """Results that have numbers."""
+        return [result for result in self.results if result.status is Status.OK]
+
+    def metric(self, name: str) -> Estimate | None:
+        """Mean of a metric over seeds."""
+        found = (result.quality.get(name) for result in self.ok)
+        return estimate(metric.value for metric in found if metric)
+
+    def cost(self, name: str) -> Estimate | None:
+        """Mean of a cost over seeds."""
+        found = (result.costs.get(name) for result in self.ok)
+        return estimate(cost.value for cost in found if cost)
+
+
+@dataclass
+class Block:
+    """Variants that answer one question on one data set and share its reference."""
+
+    task: str
+    program: str
+    data: str
+    variants: list[Variant] = field(default_factory=list)
+    references: dict[tuple[int, str], float | None] = field(default_factory=dict)
+
+    def takes(self, variant: Variant) -> bool:
+        """Whether the variant was held against the same reference values."""
+        own = _references(variant)
+        return all(self.references.get(key, value) == value for key, value in own.items())
+
+    def add(self, variant: Variant) -> None:
+        """Take a variant in."""
+        self.variants.append(variant)
+        self.references |= _references(variant)
+
+    def reference(self, name: str) -> Estimate | None:
+        """Mean of the reference's metric over seeds."""
+        return estimate(v for (_, metric), v in self.references.items() if metric == name)
+
+
+class Study:
+    """Everything that was run, ordered and paired.
+
+    Parameters
+    ----------
+    results
+        In any order. Of two results of one cell the later one counts.
+    """
+
+    def __init__(self, results: Sequence[Result]) -> None:
+        latest = {result.cell.digest: result for result in results}
+        self.results = sorted(latest.values(), key=_order)
+        self.blocks = list(self._blocks())
+
+    @property
+    def ok(self) -> list[Result]:
+        """Results that have numbers."""
+        return [result for result in self.results if result.status is Status.OK]
+
+    @property
+    def programs(self) -> list[tuple[str, str]]:
+        """Task and program, each once, in order."""
+        return list(dict.fromkeys((r.cell.task, r.cell.program) for r in self.results))
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of all variants, each once, in order of technique."""
+        found = {v.label: v.technique for block in self.blocks for v in block.variants}
+        return sorted(found, key=lambda label: (_rank(found[label]), label))
+
+    def common(self, task: str, program: str) -> dict[str, Setting]:
+        """Settings that every cell of a program shares."""
+        cells = [r.cell for r in self.results if (r.cell.task, r.cell.program) == (task, program)]
+        first = cells[0].settings
+        return {
+            name: value
+            for name, value in first.items()
+            if all(name in c.settings and c.settings[name] == value for c in cells)
+        }
+
+    def partner(self, result: Result) -> Result | None:
+        """Cleartext result on the same data and seed, with the settings most alike."""
+        cell = result.cell
+        rivals = [
+            other
+            for other in self.ok
+            if other.cell.technique == BASELINE
+            and (other.cell.task, other.cell.program, other.cell.seed)
+            == (cell.task, cell.program, cell.seed)
+            and (data_name(other.cell), other.cell.data, other.cell.card)
+            == (data_name(cell), cell.data, cell.card)
+        ]
+        return min(
+            rivals,
+            key=lambda other: (
+                len(self.departures(result, other)),
+                other.cell.parties != cell.parties,
+                other.cell.partition != cell.partition,
+            ),
+            default=None,
+        )
+
+    def departures(self, result: Result, partner: Result) -> list[str]:
+        """Task settings in which a cell and its cleartext partner differ."""
+        left, right = _task_settings(result.cell), _task_settings(partner.cell)
+        return sorted(n for n in {*left, *right} if left.get(n) != right.get(n))
+
+    def differences(self, variant: Variant, metric: str) -> list[float]:
+        """Metric minus the cleartext partner's, seed by seed."""
+        found = []
+        for result in variant.ok:
+            partner = self.partner(result)
+            ours = result.quality.get(metric)
+            theirs = partner.quality.get(metric) if partner else None
+            if ours and theirs and ours.value is not None and theirs.value is not None:
+                found.append(ours.value - theirs.value)
+        return found
+
+    def factor(self, variant: Variant, cost: str) -> float | None:
+        """Cost as a multiple of the cleartext partners', sums over the same seeds."""
+        pairs = [(result, self.partner(result)) for result in variant.ok]
+        values = [(_cost(ours, cost), _cost(theirs, cost)) for ours, theirs in pairs if theirs]
+        known = [(a, b) for a, b in values if a is not None and b is not None]
+        below = sum(b for _, b in known)
+        return sum(a for a, _ in known) / below if below else None
+
+    def _blocks(self) -> Iterable[Block]:
+        found: dict[tuple[str, str, str], dict[str, list[Result]]] = {}
+        for result in self.results:
+            cell = result.cell
+            key = (cell.task, cell.program, data_name(cell))
+            found.setdefault(key, {}).setdefault(self._label(cell), []).append(result)
+        for (task, program, data), variants in found.items():
+            blocks: list[Block] = []
+            for label, results in variants.items():
+                variant = Variant(label, results[0].cell.technique, tuple(results))
+                home = next((block for block in blocks if block.takes(variant)), None)
+                if home is None:
+                    home = Block(task, program, data)
+                    blocks.append(home)
+                home.add(variant)
+            yield from blocks
+
+    def _label(self, cell: Cell) -> str:
+        """Technique, and what sets the cell apart from others of its program."""
+        common = self.common(cell.task, cell.program)
+        marks = [
+            value if isinstance(value, str) else f"{name} {value}"
+            for name, value in cell.settings.items()
+            if name not in common
+        ]
+        peers = [
+            r.cell
+            for r in self.results
+            if (r.cell.task, r.cell.program) == (cell.task, cell.program)
+        ]
+        if len({peer.parties for peer in peers}) > 1 and cell.parties is not None:
+            marks.append(f"{cell.parties} owners")
+        if len({peer.partition for peer in peers}) > 1:
+            marks.append(cell.partition)
+        return f"{cell.technique} ({', '.join(marks)})" if marks else cell.technique
+
+
+def task_title(name: str) -> str:
+    """Title of a task for people."""
+    return tasks()[name].title if name in tasks() else name
+
+
+def program_title(task: str, program: str) -> str:
+    """First line of a program's docstring."""
+    known = tasks()[task].programs if task in tasks() else {}
+    return known[program].summary if program in known else ""
+
+
+def data_title(cell: Cell) -> str:
+    """Title of the data set as its card has it."""
+    try:
+        card = find_dataset(cell.dataset, data=cell.data, card=cell.card).card
+    except (PetlabError, OSError):
+        return data_name(cell)
+    return card.title or data_name(cell)
+
+
+def _order(result: Result) -> tuple[object, ...]:
+    cell = result.cell
+    known = list(tasks())
+    place = known.index(cell.task) if cell.task in known else len(known)
+    return (
+        place,
+        cell.task,
+        cell.program != "sums",
+        cell.program,
+        data_name(cell),
+        _rank(cell.technique),
+        str(cell.settings),
+        str(cell.parties),
+        cell.partition,
+        cell.seed,
+    )
+
+
+def _rank(technique: str) -> int:
+    known = technique_names()
+    return known.index(technique) if technique in known else len(known)
+
+
+def _references(variant: Variant) -> dict[tuple[int, str], float | None]:
+    return {
+        (result.cell.seed, name): metric.reference
+        for result in variant.ok
+        for name, metric in result.quality.items()
+    }
+
+
+def _task_settings(cell: Cell) -> Mapping[str, Setting]:
+    try:
+        owners = setting_owners(cell.technique)
+    except PetlabError:
+        return cell.settings
+    technical = {field.name for owner in owners for field in describe_settings(owner)}
+    return {name: value for name, value in cell.settings.items() if name not in technical}
+
+
+def _cost(result: Result, name: str) -> float | None:
+    found = result.costs.get(name)
+    return found.value if found else None

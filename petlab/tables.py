@@ -1,0 +1,179 @@
+"""The two tables that every notebook shows, headed Accuracy and Cost."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from petlab.result import Result, Status
+
+if TYPE_CHECKING:
+    import pandas
+
+UNITS = {
+    "wall_s": "s",
+    "cpu_s": "s",
+    "peak_mib": "MiB",
+    "bytes": "bytes",
+    "messages": "",
+    "rounds": "",
+    "expansion": "x",
+    "lan_s": "s",
+    "wan_s": "s",
+}
+
+
+@dataclass(frozen=True)
+class Headed:
+    """A data frame under a heading, in text and in a notebook."""
+
+    heading: str
+    frame: pandas.DataFrame
+
+    def __repr__(self) -> str:
+        return f"{self.heading}\n{self.frame.to_string(na_rep='-')}"
+
+    def _repr_html_(self) -> str:
+        return f"<h3>{self.heading}</h3>" + self.frame.to_html(na_rep="–")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Results of several techniques on the same task, data, split and seed."""
+
+    results: Sequence[Result]
+
+    @property
+    def accuracy(self) -> Headed:
+        """Scores by technique."""
+        return accuracy_table(self.results)
+
+    @property
+    def cost(self) -> Headed:
+        """Costs by technique."""
+        return cost_table(self.results)
+
+    @property
+    def guarantees(self) -> Headed:
+        """What each technique protects and what not."""
+        return guarantee_table(self.results)
+
+    def _repr_html_(self) -> str:
+        parts = (self.accuracy, self.cost, self.guarantees)
+        return "".join(part._repr_html_() for part in parts)
+
+
+def accuracy_table(results: Sequence[Result]) -> Headed:
+    """Scores beside the reference's; one row per metric, or per technique if several."""
+    if len(results) == 1:
+        rows = [
+            {
+                "metric": name,
+                "value": _score(m.value),
+                "reference": _score(m.reference),
+                "better": m.better,
+            }
+            for name, m in results[0].quality.items()
+        ]
+        return Headed("Accuracy", _frame(rows, "metric", results[0]))
+    rows = [
+        {**_who(r), **{name: _score(m.value) for name, m in r.quality.items()}} for r in results
+    ]
+    return Headed("Accuracy", _frame(rows, "technique"))
+
+
+def cost_table(results: Sequence[Result]) -> Headed:
+    """Costs with units and sources; one row per cost, or per technique if several."""
+    if len(results) == 1:
+        rows = [
+            {"cost": name, "value": _cost(c.value), "unit": UNITS.get(name, ""), "source": c.source}
+            for name, c in results[0].costs.items()
+        ]
+        return Headed("Cost", _frame(rows, "cost", results[0]))
+    rows = [
+        {
+            **_who(r),
+            **{f"{name} ({c.source})": _cost(c.value) for name, c in r.costs.items()},
+        }
+        for r in results
+    ]
+    return Headed("Cost", _frame(rows, "technique"))
+
+
+def guarantee_table(results: Sequence[Result]) -> Headed:
+    """What was protected against whom; one row per technique that ran."""
+    rows = []
+    for r in results:
+        g = r.guarantee
+        if g is None:
+            continue
+        rows.append(
+            {
+                "technique": r.cell.technique,
+                "kind": g.kind,
+                "trusted": ", ".join(g.trusted) or "nobody",
+                "epsilon (accounted)": "-" if g.epsilon is None else f"{g.epsilon:.3g}",
+                "protects": g.protects,
+                "not protected": g.not_protected,
+            }
+        )
+    return Headed("Guarantee", _frame(rows, "technique"))
+
+
+def summary_html(result: Result) -> str:
+    """Status, remarks and guarantee of one result as a few lines of HTML."""
+    lines = [f"<b>{html.escape(result.cell.name)}</b>: {result.status}"]
+    if result.reason:
+        lines.append(html.escape(result.reason))
+    lines += [html.escape(note) for note in result.notes]
+    if result.guarantee:
+        lines.append("Protected: " + html.escape(result.guarantee.protects))
+        lines.append("Not protected: " + html.escape(result.guarantee.not_protected))
+    return "<br>".join(lines)
+
+
+def summary_text(result: Result) -> str:
+    """Format one result for a terminal: both tables and the guarantee."""
+    lines = [f"{result.cell.name}: {result.status}"]
+    if result.reason:
+        lines.append(result.reason)
+    if result.status is not Status.OK:
+        return "\n".join(lines)
+    lines += ["", repr(result.accuracy), "", repr(result.cost), ""]
+    lines += [f"Note: {note}" for note in result.notes]
+    g = result.guarantee
+    if g:
+        lines += [f"Protected: {g.protects}", f"Not protected: {g.not_protected}"]
+        lines.append(
+            f"Trusted: {', '.join(g.trusted) or 'nobody'}. Mechanism: {g.mechanism or '-'}"
+        )
+        if g.epsilon is not None:
+            lines.append(f"Epsilon {g.epsilon:.4g}, delta {g.delta:g} (accounted)")
+    return "\n".join(lines)
+
+
+def _who(result: Result) -> dict[str, Any]:
+    who: dict[str, Any] = {"technique": result.cell.technique}
+    if result.status is not Status.OK:
+        who["status"] = f"{result.status}: {result.reason}"
+    return who
+
+
+def _frame(rows: list[dict[str, Any]], index: str, result: Result | None = None) -> Any:
+    import pandas as pd
+
+    if not rows and result is not None:
+        rows = [{index: str(result.status), "reason": result.reason}]
+    return pd.DataFrame(rows).set_index(index) if rows else pd.DataFrame()
+
+
+def _score(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4g}" if value < 1e-3 else f"{value:.4f}"
+
+
+def _cost(value: float | None) -> str | None:
+    if value is None:
+        return None
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
