@@ -10,6 +10,10 @@ from typing import Any
 from petlab.report.study import Study
 from petlab.result import Result
 
+ENDINGS = ("_reference", "_minus_cleartext")
+WHOLE = frozenset({"parties", "seed", "guarantee_security_bits"})
+NUMBERS = frozenset({"guarantee_epsilon", "guarantee_delta"})
+
 
 def flat_frame(results: Sequence[Result]) -> Any:
     """Return a data frame with one row per result.
@@ -21,10 +25,15 @@ def flat_frame(results: Sequence[Result]) -> Any:
     import pandas as pd
 
     study = Study(results)
-    rows = [_row(study, result) for result in study.results]
-    frame = pd.DataFrame(rows)
-    # One type per column, also where all values are absent, and null instead of NaN.
-    return frame.convert_dtypes(convert_floating=True, convert_integer=True)
+    frame = pd.DataFrame([_row(study, result) for result in study.results])
+    scores = {name for result in results for name in (*result.quality, *result.costs)}
+    numbers = {f"{name}{end}" for name in scores for end in ("", *ENDINGS)} | NUMBERS
+    # One nullable type per column, also where every value is absent.
+    kinds = {
+        name: "Int64" if name in WHOLE else "Float64" if name in numbers else "string"
+        for name in frame.columns
+    }
+    return frame.astype(kinds)
 
 
 def write_flat(results: Sequence[Result], out: Path) -> None:

@@ -161,7 +161,7 @@ class Study:
         for result in self.results:
             cell = result.cell
             key = (cell.task, cell.program, data_name(cell))
-            found.setdefault(key, {}).setdefault(self._label(cell), []).append(result)
+            found.setdefault(key, {}).setdefault(self.label(result), []).append(result)
         for (task, program, data), variants in found.items():
             blocks: list[Block] = []
             for label, results in variants.items():
@@ -173,8 +173,9 @@ class Study:
                 home.add(variant)
             yield from blocks
 
-    def _label(self, cell: Cell) -> str:
+    def label(self, result: Result) -> str:
         """Technique, and what sets the cell apart from others of its program."""
+        cell = result.cell
         common = self.common(cell.task, cell.program)
         marks = [
             value if isinstance(value, str) else f"{name} {value}"

@@ -1,0 +1,126 @@
+"""Accuracy tables: values beside the reference's, differences to cleartext, intervals."""
+
+from __future__ import annotations
+
+from petlab.report import rounding, words
+from petlab.report.grid import Column, Entry, Grid, Group, head, number
+from petlab.report.interval import Estimate, estimate, verdict
+from petlab.report.study import BASELINE, Block, Study, Variant
+from petlab.result import Status
+
+TINY = 1e-12
+
+
+def accuracy_grids(study: Study) -> list[Grid]:
+    """Make one table per program."""
+    return [grid for key in study.programs if (grid := _grid(study, *key))]
+
+
+def blocks_of(study: Study, task: str, program: str) -> list[Block]:
+    """Return the blocks of a program, one per data set as a rule."""
+    return [b for b in study.blocks if (b.task, b.program) == (task, program)]
+
+
+def shown_metrics(blocks: list[Block]) -> list[str]:
+    """Metrics that a table of these blocks shows, most telling first."""
+    return words.telling(
+        {name for b in blocks for v in b.variants for result in v.ok for name in result.quality}
+    )
+
+
+def direction(blocks: list[Block], name: str) -> str:
+    """Which way a metric is better: "higher" or "lower"."""
+    found = (r.quality[name] for b in blocks for v in b.variants for r in v.ok if name in r.quality)
+    return next((metric.better for metric in found), "higher")
+
+
+def spread(found: Estimate | None, name: str) -> str:
+    """Half the interval's width, as "± 0.012"."""
+    if found is None or found.half is None or found.half < TINY:
+        return ""
+    return f"± {rounding.metric(name, found.half)}"
+
+
+def seeds_text(variant: Variant) -> str:
+    """How many seeds stand behind a row."""
+    return str(len({result.cell.seed for result in variant.ok}))
+
+
+def outcome(variant: Variant) -> str:
+    """Phrase how a variant without any number ended."""
+    statuses = dict.fromkeys(result.status for result in variant.results)
+    return ", ".join(words.STATUSES[status].title for status in statuses)
+
+
+def _grid(study: Study, task: str, program: str) -> Grid | None:
+    blocks = blocks_of(study, task, program)
+    metrics = shown_metrics(blocks)
+    if not metrics:
+        return None
+    upper = [Column("", span=2)]
+    columns = [Column("Technique", style="text"), Column("Seeds")]
+    for name in metrics:
+        arrow = "higher is better" if direction(blocks, name) == "higher" else "lower is better"
+        upper.append(Column(words.metric(name).title, arrow, span=2))
+        columns += [Column("value"), Column("against cleartext")]
+    grid = Grid(f"{task}, program “{program}”", columns, upper=upper, style="accuracy")
+    for block in blocks:
+        rows = [_reference_row(block, metrics)]
+        rows += [_row(grid, study, variant, metrics) for variant in block.variants]
+        grid.groups.append(Group(f"Data set {block.data}", rows))
+    return grid
+
+
+def _reference_row(block: Block, metrics: list[str]) -> list[Entry]:
+    seeds = {seed for seed, _ in block.references}
+    row = [head("independent reference"), number(str(len(seeds)))]
+    for name in metrics:
+        found = block.reference(name)
+        row += [number(rounding.metric(name, found.mean if found else None), spread(found, name))]
+        row += [number("")]
+    return row
+
+
+def _row(grid: Grid, study: Study, variant: Variant, metrics: list[str]) -> list[Entry]:
+    if not variant.ok:
+        span = 2 * len(metrics) + 1
+        return [head(variant.label), Entry(f"{outcome(variant)}: see “What did not run”",
+                                           style="gap", span=span)]  # fmt: skip
+    row = [head(variant.label, note=_mismatch(grid, study, variant)), number(seeds_text(variant))]
+    for name in metrics:
+        found = variant.metric(name)
+        row.append(number(rounding.metric(name, found.mean if found else None),
+                          spread(found, name)))  # fmt: skip
+        row.append(_difference(study, variant, name))
+    return row
+
+
+def _difference(study: Study, variant: Variant, name: str) -> Entry:
+    if variant.technique == BASELINE:
+        return number("")
+    values = study.differences(variant, name)
+    found = estimate(values)
+    if found is None:
+        return number(rounding.ABSENT)
+    better = next(r.quality[name].better for r in variant.ok if name in r.quality)
+    judged = verdict(values, better)
+    if judged == "same":
+        return Entry("same", style="number same")
+    below = f"{spread(found, name)} {judged}".strip()
+    style = f"number {judged}" if judged in ("worse", "better") else "number"
+    return Entry(rounding.metric(name, found.mean, signed=True), below, style=style)
+
+
+def _mismatch(grid: Grid, study: Study, variant: Variant) -> int | None:
+    """Footnote for a row whose cleartext partner ran with other task settings."""
+    for result in variant.results:
+        partner = study.partner(result)
+        if result.status is Status.OK and partner is None:
+            return grid.note("No cleartext run on the same data and seed: no difference.")
+        departures = study.departures(result, partner) if partner else []
+        if departures:
+            return grid.note(
+                "The cleartext run that this is compared with has another "
+                f"{', '.join(departures)}; data, split and seed are the same."
+            )
+    return None

@@ -1,0 +1,142 @@
+"""The command line: what it prints, where, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from petlab.__main__ import main
+from petlab.result import Result
+
+
+def table(folder, rows: int = 60):
+    """A user's own CSV file."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    path = folder / "mine.csv"
+    lines = ["age,sex,ill"]
+    for _ in range(rows):
+        age, sex = rng.integers(20, 80), rng.choice(["f", "m"])
+        ill = "yes" if rng.random() < age / 100 else "no"
+        lines.append(f"{age},{sex},{ill}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("what", ["tasks", "techniques", "datasets", "support"])
+def test_each_list_names_what_was_discovered(what, capsys):
+    """Listing ends well and shows something for every kind."""
+    assert main(["list", what]) == 0
+    assert what.upper() in capsys.readouterr().out
+
+
+def test_json_is_a_result_and_nothing_else_is_on_standard_output(capsys):
+    """`--json` can be piped into a program."""
+    assert main(["run", "--task", "chi2", "--dataset", "apoe", "--json"]) == 0
+    result = Result.from_json(capsys.readouterr().out)
+    assert result.status == "ok"
+    assert result.cell.dataset == "apoe"
+
+
+def test_tables_are_headed_accuracy_and_cost(capsys):
+    """What a person reads has the same two headings as a notebook."""
+    assert main(["run", "--task", "chi2", "--technique", "dp", "--dataset", "apoe"]) == 0
+    printed = capsys.readouterr().out
+    assert "Accuracy" in printed
+    assert "Cost" in printed
+    assert "Epsilon 1" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["run", "--task", "logrg"], 2, "logreg"),
+        (["run", "--task", "logreg", "--technique", "hee"], 2, "he"),
+        (["run", "--task", "logreg", "--dataset", "hart"], 2, "heart"),
+        (["run", "--task", "logreg", "--set", "c"], 2, "key=value"),
+        (["run", "--task", "logreg", "--technique", "dp", "--set", "epsilon=x"], 2, "epsilon"),
+        (["run", "--task", "logreg", "--data", "x.csv"], 2, "--card"),
+        (["run"], 2, "--task"),
+        (["report", "--results", "nowhere"], 2, "petlab sweep"),
+        (["sweep", "nowhere.yml"], 2, "nowhere.yml"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_do(arguments, status, says, capsys):
+    """Usage errors end with status 2, on standard error, without a traceback."""
+    assert main(arguments) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("petlab: ")
+    assert captured.err.count("\n") == 1
+    assert says in captured.err
+
+
+def test_an_unsupported_cell_ends_with_status_3(capsys):
+    """And its JSON is still a row with a reason."""
+    arguments = ["run", "--task", "logreg", "--program", "score", "--technique", "fl", "--json"]
+    assert main(arguments) == 3
+    assert json.loads(capsys.readouterr().out)["gap"] == "never"
+
+
+def test_a_failing_cell_ends_with_status_4(capsys):
+    """Divergence is a row, not a number."""
+    settings = ["--set", "method=gradient", "--set", "rate=1e308", "--json"]
+    assert main(["run", "--task", "logreg", *settings]) == 4
+    row = json.loads(capsys.readouterr().out)
+    assert row["status"] == "failed"
+    assert row["quality"] == {}
+
+
+def test_a_time_out_is_a_row(capsys):
+    """A cell that takes too long is given up in its own process."""
+    arguments = ["run", "--task", "deep", "--timeout", "0.2", "--json"]
+    assert main(arguments) == 4
+    assert json.loads(capsys.readouterr().out)["status"] == "timeout"
+
+
+def test_a_drafted_card_has_blank_ranges_that_are_refused_until_filled_in(tmp_path, capsys):
+    """Nothing that was read off the data gets into a card unasked."""
+    path = table(tmp_path)
+    assert main(["card", str(path), "--target", "ill"]) == 0
+    text = capsys.readouterr().out
+    card = tomllib.loads(text)
+    assert card["columns"]["age"]["range"] == []
+    assert card["columns"]["sex"]["levels"] == []
+    (tmp_path / "mine.toml").write_text(text)
+    asked = ["run", "--task", "logreg", "--data", str(path), "--card", str(tmp_path / "mine.toml")]
+    assert main(asked) == 2
+    assert "public" in capsys.readouterr().err
+
+
+def test_observed_ranges_run_and_differential_privacy_says_they_escape_it(tmp_path, capsys):
+    """From a user's CSV to a result, with the ranges' origin in the guarantee."""
+    path = table(tmp_path)
+    assert main(["card", str(path), "--target", "ill", "--observed-ranges"]) == 0
+    captured = capsys.readouterr()
+    assert "read off the data" in captured.err
+    (tmp_path / "mine.toml").write_text(captured.out)
+    mine = ["--data", str(path), "--card", str(tmp_path / "mine.toml"), "--json"]
+    assert main(["run", "--task", "logreg", "--technique", "dp", *mine]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert "read off the data: age" in row["guarantee"]["not_protected"]
+
+
+def test_help_teaches_the_first_steps():
+    """A newcomer finds a command to type, and what the exit status means."""
+    command = [sys.executable, "-m", "petlab", "--help"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "petlab run --task logreg --technique he" in printed
+    assert "exit status" in printed
+
+
+def test_doctor_says_how_to_fix_what_is_missing(capsys):
+    """Every line is a finding; the status is 0 only if all are well."""
+    status = main(["doctor"])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith(("ok", "FIX")) for line in lines)
+    assert (status == 0) == all(line.startswith("ok") for line in lines)

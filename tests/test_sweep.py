@@ -1,0 +1,177 @@
+"""Sweeps: every cell ends as a row, nothing is run twice, and no row is another's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from petlab.errors import UsageError
+from petlab.result import Cell, Result, Status
+from petlab.store import Store, StoreError, read_results
+from petlab.sweep import Sweep, read_sweep, run_sweep
+
+REPOSITORY = Path(__file__).parents[1]
+NOTEBOOKS = REPOSITORY / "notebooks"
+
+
+def sweep_file(folder: Path, text: str) -> Path:
+    """A sweep in a folder that has the shipped notebooks beside it."""
+    path = folder / "notebooks" / "sweeps" / "test.yml"
+    path.parent.mkdir(parents=True)
+    for notebook in NOTEBOOKS.glob("*.ipynb"):
+        (folder / "notebooks" / notebook.name).write_text(notebook.read_text())
+    path.write_text(text)
+    return path
+
+
+def one_cell(folder: Path, cell: Cell, *, timeout_s: int = 120) -> Result:
+    """Run one cell's notebook from a folder of notebooks."""
+    sweep = Sweep("one", folder, (cell,), timeout_s)
+    (result,) = run_sweep(sweep, folder / "results")
+    return result
+
+
+def edited_notebook(folder: Path, name: str, change) -> None:
+    """Copy a shipped notebook and break it."""
+    notebook = nbformat.read(NOTEBOOKS / name, 4)
+    change(notebook)
+    nbformat.write(notebook, folder / name)
+
+
+def test_smoke_sweep_is_readable_and_names_every_supported_pair():
+    """The shipped sweep has each supported program and technique at least once."""
+    from petlab.listing import support_matrix
+
+    cells = read_sweep(NOTEBOOKS / "sweeps" / "smoke.yml").cells
+    asked = {(c.task, c.program, c.technique) for c in cells}
+    supported = {(s.task, s.program, s.technique) for s in support_matrix() if s.gap is None}
+    assert supported <= asked
+
+
+def test_lists_of_values_make_a_cell_for_each_combination(tmp_path):
+    """Two tasks, two seeds and one technique are four cells."""
+    path = sweep_file(tmp_path, "grid:\n- {task: [chi2, elm], technique: dp, seed: [0, 1]}\n")
+    cells = read_sweep(path).cells
+    assert {(c.task, c.seed) for c in cells} == {(t, s) for t in ("chi2", "elm") for s in (0, 1)}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("grid:\n- {task: logrg}\n", "logreg"),
+        ("grid:\n- {task: chi2, technik: he}\n", "technique"),
+        ("grid:\n- {task: logreg, technique: dp, settings: {epsilo: 1}}\n", "epsilon"),
+        ("gird: []\n", "grid"),
+        ("grid: [\n", "cannot be read"),
+    ],
+)
+def test_a_misspelt_sweep_is_refused_with_the_nearest_name(tmp_path, text, says):
+    """Nothing runs when a cell names something that does not exist."""
+    with pytest.raises(UsageError, match=says):
+        read_sweep(sweep_file(tmp_path, text))
+
+
+def test_a_stored_result_of_another_cell_is_an_error(tmp_path):
+    """A file renamed to another cell's address is refused, not reported."""
+    store = Store(tmp_path)
+    asked, other = Cell("chi2", technique="he"), Cell("chi2", technique="fl")
+    store.path(asked).write_text(Result(other, Status.OK).to_json())
+    with pytest.raises(StoreError, match="another cell"):
+        store.read(asked)
+    with pytest.raises(StoreError, match="name"):
+        read_results(tmp_path)
+
+
+def test_a_half_written_result_is_an_error_that_names_the_file(tmp_path):
+    """Truncated JSON does not turn into an absent row."""
+    store = Store(tmp_path)
+    path = store.write(Result(Cell("chi2"), Status.OK))
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(StoreError, match=path.name):
+        read_results(tmp_path)
+
+
+def test_an_empty_folder_says_how_to_make_results(tmp_path):
+    """A report of nothing is refused with the command to run."""
+    with pytest.raises(UsageError, match="petlab sweep"):
+        read_results(tmp_path)
+
+
+def test_an_unsupported_cell_is_a_row_without_starting_a_notebook(tmp_path):
+    """A gap needs no kernel: the row has its kind and reason."""
+    result = one_cell(tmp_path, Cell("chi2", program="linked", technique="fl", dataset="apoe"))
+    assert (result.status, result.gap) == (Status.UNSUPPORTED, "never")
+    assert result.reason
+    assert not list(tmp_path.glob("runs/*.ipynb"))
+
+
+@pytest.mark.slow
+def test_a_cell_that_fails_is_a_row_with_its_reason_and_is_tried_again(tmp_path):
+    """Training that diverges ends as `failed`, and the next sweep repeats it."""
+    (tmp_path / "deep.ipynb").write_text((NOTEBOOKS / "deep.ipynb").read_text())
+    cell = Cell("deep", dataset="wdbc", settings={"learning_rate": 1e200, "epochs": 2})
+    first = one_cell(tmp_path, cell)
+    assert first.status is Status.FAILED
+    assert "finite" in str(first.reason)
+    store = Store(tmp_path / "results")
+    written = store.path(cell).stat().st_mtime_ns
+    one_cell(tmp_path, cell)
+    assert store.path(cell).stat().st_mtime_ns > written
+
+
+@pytest.mark.slow
+def test_a_dead_kernel_a_time_out_and_a_wrong_cell_are_rows(tmp_path):
+    """A crash, an endless cell and a lost parameters tag each end as their own row."""
+
+    def crash(notebook):
+        notebook.cells[2].source = "import os\nos._exit(9)"
+
+    def hang(notebook):
+        notebook.cells[2].source = "import time\ntime.sleep(600)"
+
+    def untag(notebook):
+        notebook.cells[1].metadata.tags = []
+
+    edited_notebook(tmp_path, "chi2.ipynb", crash)
+    dead = one_cell(tmp_path, Cell("chi2"))
+    assert dead.status is Status.FAILED
+    assert "kernel died" in str(dead.reason)
+    edited_notebook(tmp_path, "elm.ipynb", hang)
+    late = one_cell(tmp_path, Cell("elm"), timeout_s=2)
+    assert late.status is Status.TIMEOUT
+    edited_notebook(tmp_path, "logreg.ipynb", untag)
+    wrong = one_cell(tmp_path, Cell("logreg", technique="cleartext"))
+    assert wrong.status is Status.FAILED
+    assert "no result of the cell asked for" in str(wrong.reason)
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_finishes_the_rest_and_repeats_nothing(tmp_path):
+    """SIGKILL half-way; the second start runs only what was missing."""
+    path = sweep_file(
+        tmp_path, "grid:\n- {task: chi2, technique: [cleartext, he, fl, dp], dataset: apoe}\n"
+    )
+    out = tmp_path / "results"
+    command = [sys.executable, "-m", "petlab", "sweep", str(path), "--out", str(out)]
+    killed = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    before = {p.name: p.stat().st_mtime_ns for p in out.glob("*.json")}
+    assert 0 < len(before) < 4
+    subprocess.run(command, check=True, capture_output=True)
+    after = {p.name: p.stat().st_mtime_ns for p in out.glob("*.json")}
+    assert len(after) == 4
+    assert {name: after[name] for name in before} == before
+    assert all(json.loads((out / name).read_text())["status"] == "ok" for name in after)
+    assert not list(out.glob(".partial-*"))
