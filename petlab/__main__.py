@@ -149,7 +149,8 @@ def _closing(results: Sequence[Result], page: Path) -> str:
 
 def _program() -> str:
     """Name this command as the user can type it."""
-    called, here = Path(sys.argv[0]), Path.cwd()
+    here = Path.cwd()
+    called = here / sys.argv[0]
     on_path = called.name == "petlab" and called.parent.name == "bin"
     if on_path and called.is_relative_to(here):
         return str(called.relative_to(here))

@@ -1,19 +1,83 @@
 """Epsilon of what was released, and noise for a wanted epsilon.
 
-Neighbouring data sets differ by adding or removing one unit. Gaussian releases compose
-exactly: k releases with noise multipliers z_i (standard deviation over sensitivity) are
-one Gaussian release with 1 / z^2 = sum 1 / z_i^2.
+Neighbouring data sets differ by adding or removing one unit. Unsampled Gaussian releases
+compose exactly: k of them with noise multipliers z_i (standard deviation over sensitivity)
+are one with 1 / z^2 = sum 1 / z_i^2. Releases over Poisson-sampled batches are accounted by
+Opacus, by privacy random variables (PRV) or Renyi divergences (RDP).
 
 References
 ----------
 .. [1] Balle, Wang, Improving the Gaussian Mechanism for Differential Privacy, ICML 2018,
    theorem 8.
 .. [2] Dong, Roth, Su, Gaussian Differential Privacy, JRSS-B 2022, corollary 3.3.
+.. [3] Gopi, Lee, Wutschitz, Numerical Composition of Differential Privacy, NeurIPS 2021.
+.. [4] Mironov, Talwar, Zhang, Renyi Differential Privacy of the Sampled Gaussian
+   Mechanism, 2019.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
 import numpy as np
+
+from petlab.errors import UsageError
+
+ACCOUNTANTS = ("prv", "rdp")
+
+
+@dataclass(frozen=True)
+class Event:
+    """So many releases of one kind.
+
+    Attributes
+    ----------
+    pure
+        Epsilon of each Laplace release, or 0 for Gaussian ones.
+    multiplier
+        Noise multiplier of each Gaussian release, or 0 for Laplace ones.
+    sample_rate
+        Chance of each unit to be in a release's Poisson-sampled batch; 1 means all are.
+    releases
+        How many.
+    """
+
+    pure: float = 0.0
+    multiplier: float = 0.0
+    sample_rate: float = 1.0
+    releases: int = 1
+
+
+def total_epsilon(events: Sequence[Event], delta: float, *, accountant: str = "prv") -> float:
+    """Epsilon of all events together at this delta.
+
+    Laplace releases add up (basic composition) on top of what the Gaussian ones compose to.
+    """
+    pure = sum(event.pure * event.releases for event in events)
+    gaussian = tuple(event for event in events if event.multiplier > 0)
+    if not gaussian:
+        return pure
+    if all(event.sample_rate == 1 for event in gaussian):
+        inverse = sum(event.releases / event.multiplier**2 for event in gaussian)
+        return pure + gaussian_epsilon(float(inverse**-0.5), delta)
+    return pure + _sampled_epsilon(gaussian, delta, accountant)
+
+
+def noise_multiplier(
+    epsilon: float,
+    delta: float,
+    *,
+    sample_rate: float = 1.0,
+    releases: int = 1,
+    accountant: str = "prv",
+) -> float:
+    """Noise multiplier of each of so many releases, for (epsilon, delta) in all."""
+    if sample_rate == 1:
+        return gaussian_multiplier(epsilon, delta, releases=releases)
+    return _sampled_multiplier(epsilon, delta, sample_rate, releases, accountant)
 
 
 def gaussian_delta(multiplier: float, epsilon: float) -> float:
@@ -39,16 +103,51 @@ def gaussian_epsilon(multiplier: float, delta: float) -> float:
 
 
 def gaussian_multiplier(epsilon: float, delta: float, *, releases: int = 1) -> float:
-    """Noise multiplier of each of so many releases, for (epsilon, delta) in all."""
-    from scipy.optimize import brentq
-
-    def excess(log_multiplier: float) -> float:
-        return gaussian_delta(float(np.exp(log_multiplier)), epsilon) - delta
-
-    single = np.exp(brentq(excess, np.log(1e-3), np.log(1e7), xtol=1e-12))
+    """Noise multiplier of each of so many unsampled releases."""
+    single = _root(lambda z: gaussian_delta(z, epsilon) - delta, 1e-3, 1e7, precision=1e-12)
     return float(single * np.sqrt(releases))
 
 
-def composed_multiplier(multipliers: list[float]) -> float:
-    """Multiplier of the one Gaussian release that equals all of these together."""
+def composed_multiplier(multipliers: Sequence[float]) -> float:
+    """Multiplier of the one unsampled Gaussian release that equals all of these together."""
     return float(1 / np.sqrt(sum(z**-2 for z in multipliers)))
+
+
+@cache
+def _sampled_epsilon(events: tuple[Event, ...], delta: float, accountant: str) -> float:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from opacus.accountants import PRVAccountant, RDPAccountant
+
+        if accountant not in ACCOUNTANTS:
+            raise UsageError(f"unknown accountant {accountant!r}. Known: prv, rdp.")
+        made = PRVAccountant() if accountant == "prv" else RDPAccountant()
+        made.history = [(e.multiplier, e.sample_rate, e.releases) for e in events]
+        return float(made.get_epsilon(delta=delta))
+
+
+@cache
+def _sampled_multiplier(
+    epsilon: float, delta: float, sample_rate: float, releases: int, accountant: str
+) -> float:
+    def excess(multiplier: float) -> float:
+        event = Event(multiplier=multiplier, sample_rate=sample_rate, releases=releases)
+        return _sampled_epsilon((event,), delta, accountant) - epsilon
+
+    # Sampling only helps, so the unsampled multiplier is enough; and little noise is costly
+    # to account for, so the search doubles upwards to its bracket.
+    low = 0.3
+    high = max(2 * low, gaussian_multiplier(epsilon, delta, releases=releases))
+    while low * 2 < high and excess(low * 2) > 0:
+        low *= 2
+    if low == 0.3 and excess(low) <= 0:
+        return low
+    return _root(excess, low, min(high, low * 2) if excess(low * 2) <= 0 else high, precision=1e-4)
+
+
+def _root(excess: Callable[[float], float], low: float, high: float, *, precision: float) -> float:
+    """Where a decreasing excess is zero, searched on a logarithmic scale."""
+    from scipy.optimize import brentq
+
+    log = brentq(lambda x: excess(float(np.exp(x))), np.log(low), np.log(high), xtol=precision)
+    return float(np.exp(log))

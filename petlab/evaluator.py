@@ -232,12 +232,13 @@ def _shown(answer: Answer) -> Mapping[str, Any]:
 
 
 def _provenance(prepared: Prepared, dataset: Dataset, started: float) -> dict[str, Any]:
-    packages = ["numpy", "scikit-learn", *prepared.technique.packages.values()]
+    needed = (name.partition("==")[0] for name in prepared.technique.packages.values())
+    packages = ["numpy", "scikit-learn", *needed]
     return {
         "petlab": petlab.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "packages": {name: _version(name.partition("==")[0]) for name in packages},
+        "packages": {name: _version(name) for name in packages},
         "dataset_sha256": dataset.sha256,
         "settings": asdict(prepared.settings) | asdict(prepared.technique.chosen),
         "started": started,

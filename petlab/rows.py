@@ -7,6 +7,7 @@ the n x d matrix of rows, which for 30,000 records and 100 hidden units would be
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -31,8 +32,8 @@ class Dense(Rows):
     """Rows that are written out; `values` has shape (count, ...)."""
 
     def __init__(self, values: np.ndarray) -> None:
-        self.values = values.reshape(len(values), -1)
-        self.count, self.width = self.values.shape
+        self.count, self.width = len(values), math.prod(values.shape[1:])
+        self.values = values.reshape(self.count, self.width)
 
     def total(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Return the weighted sum of the rows."""

@@ -132,8 +132,8 @@ def _checked(series: Any, column: Column, where: str) -> np.ndarray:
                 "the record."
             )
         return numbers
-    codes = pd.Categorical(series.astype("string").str.strip(), categories=list(column.levels))
-    result = codes.codes.astype(np.int64)
+    levels = pd.Index(column.levels, dtype="string")
+    result = levels.get_indexer(series.astype("string").str.strip()).astype(np.int64)
     bad = (result == MISSING) & ~missing
     if bad.any():
         raise DataError(

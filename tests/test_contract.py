@@ -21,15 +21,14 @@ from petlab.dataset import find_dataset, shipped
 from petlab.errors import Unsupported
 from petlab.evaluator import evaluate
 from petlab.ops import Gap, Kind
+from petlab.party import Shard
 from petlab.perceptron import initial_parameters
 from petlab.result import Cell, Metric, Result, Setting, Status
 from petlab.sampling import batch
 from petlab.session import Opening
 from petlab.task import describe_settings
 
-GUARDED = [
-    f"{base}+{guard}" for base in registry.techniques() for guard in registry.guards()
-]
+GUARDED = [f"{base}+{guard}" for base in registry.techniques() for guard in registry.guards()]
 PAIRS = [
     (task.name, program, spec)
     for task in registry.tasks().values()
@@ -357,7 +356,8 @@ def test_encrypted_scores_are_the_plain_ones(program: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "tolerance"), [("cleartext", 1e-9), ("fl", 1e-9), ("he", 1e-5)]
+    ("spec", "tolerance"),
+    [("cleartext", 1e-9), ("fl", 1e-9), pytest.param("he", 1e-5, marks=pytest.mark.slow)],
 )
 def test_deep_follows_plain_torch_for_200_steps(spec: str, tolerance: float) -> None:
     """After 200 float64 steps on the same batches, weights are those of torch's own SGD."""
@@ -374,6 +374,23 @@ def test_deep_follows_plain_torch_for_200_steps(spec: str, tolerance: float) -> 
     assert np.abs(run.answer["weights"] - expected).max() <= tolerance
     start = initial_parameters([len(records.public.features), 6, 2], seed=5)
     assert np.abs(expected - start).max() > 0.1  # training went somewhere
+
+
+def test_owner_smaller_than_a_batch_takes_part() -> None:
+    """With ten batches an epoch, an owner of four records has empty ones: it adds nothing then."""
+    task = registry.find_task("deep")
+    settings = task.settings(epochs=1, batch_share=0.1, hidden="4")
+    records = records_of("deep", "wdbc", settings, rows=60)
+    first, second = spread(records, 2)
+    shards = [first, Shard(second.owner, 4, second.take(np.arange(4)).arrays)]
+    plan = task.programs["sums"].plan(settings, replace(records.public, owners=2))
+    found = [
+        registry.find_technique(spec)
+        .execute(task.programs["sums"], Opening(shards, plan))
+        .answer["weights"]
+        for spec in ("cleartext", "fl")
+    ]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
 
 
 def torch_training(shards: list[Any], *, features: int, seed: int) -> np.ndarray:

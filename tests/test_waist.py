@@ -149,9 +149,7 @@ def test_compute_server_cannot_be_a_reader_of_anything() -> None:
 def test_who_is_no_reader_is_refused(technique: str) -> None:
     """An accumulator opens to its readers alone."""
     session, _ = opened(technique, owners(), toys.encrypted_weights)
-    held = session.hold(
-        np.zeros(3), at=SERVER, readers=["owner-1"], coordinate_max=1, terms_max=2
-    )
+    held = session.hold(np.zeros(3), at=SERVER, readers=["owner-1"], coordinate_max=1, terms_max=2)
     with pytest.raises(ProtocolError, match="owner-2 may not read"):
         session.call(toys.as_it_is, at="owner-2", inputs={"weights": held}, to=ANALYST)
 
@@ -450,7 +448,7 @@ class Counting(Task):
         return {"count_max_error": Metric(worst, 0.0, "lower")}
 '''
 
-TECHNIQUE_FILE = '''
+TECHNIQUE_FILE = """
 from petlab.technique import Technique
 from petlab.techniques.cleartext import CleartextSession
 
@@ -460,7 +458,7 @@ class Postcard(Technique):
     title = "Records on postcards"
     protects = "nothing"
     session = CleartextSession
-'''
+"""
 
 
 @pytest.fixture

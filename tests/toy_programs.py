@@ -163,5 +163,3 @@ def undeclared_shape(session: Session, plan: Plan) -> Answer:
     """Opens a total of a shape that its plan does not name."""
     contribution = Contribution(fn=rows_of_x, shape=(1, 3), coordinate_max=100.0)
     return Answer({"total": session.sum(contribution, to=ANALYST).value})
-
-

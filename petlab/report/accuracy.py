@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from petlab.report import rounding, words
 from petlab.report.grid import Column, Entry, Grid, Group, head, number
-from petlab.report.interval import Estimate, estimate, verdict
-from petlab.report.study import BASELINE, Block, Study, Variant
+from petlab.report.interval import Estimate, estimate
+from petlab.report.study import BASELINE, Block, Study, Variant, program_title
 from petlab.result import Status
 
 TINY = 1e-12
+DIFFERENCE = 52.0
+"""Per cent of a table's width for differences: "± 0.091 inconclusive" is the longest."""
 
 
 def accuracy_grids(study: Study) -> list[Grid]:
     """Make one table per program."""
     return [grid for key in study.programs if (grid := _grid(study, *key))]
+
+
+def caption(task: str, program: str) -> str:
+    """Head a table: names as the command line has them, and what happens."""
+    return f"{task} / {program}: {program_title(task, program)}".removesuffix(": ")
 
 
 def blocks_of(study: Study, task: str, program: str) -> list[Block]:
@@ -42,8 +49,9 @@ def spread(found: Estimate | None, name: str) -> str:
 
 
 def seeds_text(variant: Variant) -> str:
-    """How many seeds stand behind a row."""
-    return str(len({result.cell.seed for result in variant.ok}))
+    """How many seeds stand behind a row, such as "3", or "2 of 3" when one gave no numbers."""
+    ran, asked = (len({r.cell.seed for r in found}) for found in (variant.ok, variant.results))
+    return str(ran) if ran == asked else f"{ran} of {asked}"
 
 
 def outcome(variant: Variant) -> str:
@@ -52,28 +60,44 @@ def outcome(variant: Variant) -> str:
     return ", ".join(words.STATUSES[status].title for status in statuses)
 
 
+def absent_rows(block: Block, span: int) -> list[list[Entry]]:
+    """Make one row for all variants without numbers that ended in the same way."""
+    ended: dict[str, list[str]] = {}
+    for variant in block.variants:
+        if not variant.ok:
+            ended.setdefault(outcome(variant), []).append(variant.label)
+    return [
+        [head(", ".join(labels)), Entry(f"{how}: see “What did not run”", style="gap", span=span)]
+        for how, labels in ended.items()
+    ]
+
+
 def _grid(study: Study, task: str, program: str) -> Grid | None:
     blocks = blocks_of(study, task, program)
     metrics = shown_metrics(blocks)
     if not metrics:
         return None
     upper = [Column("", span=2)]
-    columns = [Column("Technique", style="text"), Column("Seeds")]
+    columns = [Column("Technique", style="text", width="13%"), Column("Seeds", width="6%")]
     for name in metrics:
         arrow = "higher is better" if direction(blocks, name) == "higher" else "lower is better"
         upper.append(Column(words.metric(name).title, arrow, span=2))
-        columns += [Column("value"), Column("against cleartext")]
-    grid = Grid(f"{task}, program “{program}”", columns, upper=upper, style="accuracy")
+        columns += [
+            Column("value"),
+            Column("against cleartext", width=f"{DIFFERENCE / len(metrics)}%"),
+        ]
+    grid = Grid(caption(task, program), columns, upper=upper, style="accuracy")
     for block in blocks:
         rows = [_reference_row(block, metrics)]
-        rows += [_row(grid, study, variant, metrics) for variant in block.variants]
+        rows += [_row(grid, study, variant, metrics) for variant in block.variants if variant.ok]
+        rows += absent_rows(block, 2 * len(metrics) + 1)
         grid.groups.append(Group(f"Data set {block.data}", rows))
     return grid
 
 
 def _reference_row(block: Block, metrics: list[str]) -> list[Entry]:
     seeds = {seed for seed, _ in block.references}
-    row = [head("independent reference"), number(str(len(seeds)))]
+    row = [head("reference"), number(str(len(seeds)))]
     for name in metrics:
         found = block.reference(name)
         row += [number(rounding.metric(name, found.mean if found else None), spread(found, name))]
@@ -82,15 +106,11 @@ def _reference_row(block: Block, metrics: list[str]) -> list[Entry]:
 
 
 def _row(grid: Grid, study: Study, variant: Variant, metrics: list[str]) -> list[Entry]:
-    if not variant.ok:
-        span = 2 * len(metrics) + 1
-        return [head(variant.label), Entry(f"{outcome(variant)}: see “What did not run”",
-                                           style="gap", span=span)]  # fmt: skip
     row = [head(variant.label, note=_mismatch(grid, study, variant)), number(seeds_text(variant))]
     for name in metrics:
         found = variant.metric(name)
-        row.append(number(rounding.metric(name, found.mean if found else None),
-                          spread(found, name)))  # fmt: skip
+        text = rounding.metric(name, found.mean if found else None)
+        row.append(number(text, spread(found, name)))
         row.append(_difference(study, variant, name))
     return row
 
@@ -98,12 +118,10 @@ def _row(grid: Grid, study: Study, variant: Variant, metrics: list[str]) -> list
 def _difference(study: Study, variant: Variant, name: str) -> Entry:
     if variant.technique == BASELINE:
         return number("")
-    values = study.differences(variant, name)
-    found = estimate(values)
-    if found is None:
+    found = estimate(study.differences(variant, name))
+    judged = study.judge(variant, name)
+    if found is None or judged is None:
         return number(rounding.ABSENT)
-    better = next(r.quality[name].better for r in variant.ok if name in r.quality)
-    judged = verdict(values, better)
     if judged == "same":
         return Entry("same", style="number same")
     below = f"{spread(found, name)} {judged}".strip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from petlab.report import rounding, words
-from petlab.report.accuracy import blocks_of, outcome, seeds_text
+from petlab.report.accuracy import absent_rows, blocks_of, caption, seeds_text
 from petlab.report.grid import Column, Entry, Grid, Group, head, number
 from petlab.report.study import BASELINE, Block, Study, Variant
 
@@ -23,19 +23,17 @@ def _grid(study: Study, task: str, program: str) -> Grid | None:
     if not names:
         return None
     sources = {name: _sources(blocks, name) for name in names}
-    columns = [Column("Technique", style="text"), Column("Seeds")]
+    columns = [Column("Technique", style="text", width="14%"), Column("Seeds", width="6%")]
     columns += [Column(words.cost(name).title, " or ".join(sources[name])) for name in names]
-    grid = Grid(f"{task}, program “{program}”", columns, style="costs")
+    grid = Grid(caption(task, program), columns, style="costs")
     for block in blocks:
-        rows = [_row(study, variant, sources) for variant in block.variants]
+        rows = [_row(study, variant, sources) for variant in block.variants if variant.ok]
+        rows += absent_rows(block, len(names) + 1)
         grid.groups.append(Group(f"Data set {block.data}", rows))
     return grid
 
 
 def _row(study: Study, variant: Variant, sources: dict[str, list[str]]) -> list[Entry]:
-    if not variant.ok:
-        return [head(variant.label), Entry(f"{outcome(variant)}: see “What did not run”",
-                                           style="gap", span=len(sources) + 1)]  # fmt: skip
     row = [head(variant.label), number(seeds_text(variant))]
     for name, mixed in sources.items():
         found = variant.cost(name)

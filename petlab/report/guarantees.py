@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from petlab.report import rounding, words
 from petlab.report.grid import Column, Entry, Grid, Group, head, number
@@ -13,12 +14,12 @@ from petlab.result import Guarantee, Result
 def guarantee_grid(study: Study) -> Grid:
     """Make one row per technique and promise; equal promises share a row."""
     columns = [
-        Column("Technique", style="text", width="11%"),
-        Column("Protects", style="text", width="19%"),
-        Column("What is not protected", style="text", width="28%"),
-        Column("Must be trusted", "with what they receive", style="text", width="18%"),
-        Column("Adversary", style="text", width="12%"),
-        Column("Strength", style="text", width="12%"),
+        Column("Technique", style="text", width="10%"),
+        Column("Protects", style="text", width="18%"),
+        Column("What is not protected", style="text", width="27%"),
+        Column("Must be trusted", "with what they receive", style="text", width="15%"),
+        Column("Adversary", style="text", width="13%"),
+        Column("Strength", style="text", width="17%"),
     ]
     grid = Grid("What each technique guarantees, and what it does not", columns, style="prose")
     groups: dict[tuple[object, ...], list[Result]] = {}
@@ -28,7 +29,8 @@ def guarantee_grid(study: Study) -> Grid:
             groups.setdefault(key, []).append(result)
     order = {label: place for place, label in enumerate(study.labels)}
     found = sorted(groups.items(), key=lambda item: order[str(item[0][0])])
-    rows = [_row(str(key[0]), results) for key, results in found]
+    promises = Counter(key[0] for key in groups)
+    rows = [_row(str(key[0]), results, alone=promises[key[0]] == 1) for key, results in found]
     grid.groups.append(Group("", rows))
     return grid
 
@@ -60,16 +62,16 @@ def _promise(guarantee: Guarantee) -> tuple[object, ...]:
     )
 
 
-def _row(label: str, results: list[Result]) -> list[Entry]:
+def _row(label: str, results: list[Result], *, alone: bool) -> list[Entry]:
     guarantee = results[0].guarantee
     assert guarantee is not None
     where = list(dict.fromkeys(f"{r.cell.task}/{r.cell.program}" for r in results))
     trusted = [_trusted(party, results) for party in guarantee.trusted]
     return [
-        head(label, below=", ".join(where)),
+        head(label, below="all its programs" if alone else ", ".join(where)),
         Entry(guarantee.protects, below=words.kind(guarantee.kind)),
         Entry(guarantee.not_protected, style="text exposed"),
-        Entry("; ".join(trusted) or "nobody, under the adversary beside"),
+        Entry("; ".join(trusted) or "nobody, as long as the adversary keeps to the next column"),
         Entry(guarantee.adversary),
         Entry(_strength(guarantee), below=_mechanisms(results)),
     ]
@@ -88,13 +90,15 @@ def _strength(guarantee: Guarantee) -> str:
     if guarantee.security_bits is not None:
         parts.append(f"{guarantee.security_bits}-bit security")
     if guarantee.epsilon is not None:
-        parts.append(f"ε = {guarantee.epsilon:.4g}, δ = {guarantee.delta or 0:.2g} (accounted)")
-    return "; ".join(parts) or "no such figure"
+        parts.append(
+            f"ε = {guarantee.epsilon:.4g}, δ = {rounding.power(guarantee.delta)} (accounted)"
+        )
+    return "; ".join(parts) or "not quantified"
 
 
 def _mechanisms(results: list[Result]) -> str:
     found = dict.fromkeys(r.guarantee.mechanism for r in results if r.guarantee)
-    return "; ".join(sorted(mechanism for mechanism in found if mechanism))
+    return "\n".join(sorted(mechanism for mechanism in found if mechanism))
 
 
 def _views(task: str, program: str, runs: dict[str, Result]) -> Grid:
@@ -106,7 +110,7 @@ def _views(task: str, program: str, runs: dict[str, Result]) -> Grid:
         Column("Messages", "measured", width="12%"),
         Column("Bytes", "measured", width="12%"),
     ]
-    grid = Grid(f"{task}, program “{program}”", columns, style="views")
+    grid = Grid(f"{task} / {program}: what each party received", columns, style="views")
     for technique, result in runs.items():
         lines = _lines(result)
         rows = []

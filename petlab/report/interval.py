@@ -35,13 +35,29 @@ def estimate(values: Iterable[float | None]) -> Estimate | None:
     return Estimate(mean, half, count)
 
 
-def verdict(differences: Sequence[float], better: Literal["higher", "lower"]) -> str:
-    """Say what paired differences amount to: same, noise, better, worse, or one seed only."""
+def verdict(
+    differences: Sequence[float], better: Literal["higher", "lower"], *, exact: bool = False
+) -> str:
+    """Say what paired differences amount to.
+
+    Parameters
+    ----------
+    exact
+        The baseline makes no error: then any error is a loss, whatever the interval says.
+
+    Returns
+    -------
+    str
+        "same", "better", "worse", "inconclusive" (the interval includes no difference) or
+        "1 seed" (there is no interval).
+    """
     if all(abs(value) < NEGLIGIBLE for value in differences):
         return "same"
+    if exact:
+        return "worse"
     found = estimate(differences)
     if found is None or found.half is None:
         return "1 seed"
     if abs(found.mean) <= found.half:
-        return "noise"
+        return "inconclusive"
     return "better" if (found.mean > 0) == (better == "higher") else "worse"

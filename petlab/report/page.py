@@ -57,6 +57,7 @@ def render(study: Study, *, command: str) -> str:
         metrics=[words.metric(name) for name in _metric_names(study)],
         cost_terms=list(words.COSTS.values()),
         sources=words.SOURCES,
+        source={name: study.source(name) for name in ("bytes", "wan_s")},
         notes=_remarks(study),
     )
 
@@ -70,11 +71,17 @@ def _date(study: Study) -> str:
 
 
 def _program(study: Study, task: str, program: str) -> dict[str, Any]:
-    settings = ", ".join(f"{name} = {value}" for name, value in study.common(task, program).items())
+    settings: dict[str, list[str]] = {}
+    for result in study.results:
+        cell = result.cell
+        if (cell.task, cell.program) == (task, program):
+            text = ", ".join(f"{name} = {value}" for name, value in cell.settings.items())
+            owners = settings.setdefault(text or "defaults", [])
+            owners += [cell.technique] if cell.technique not in owners else []
     return {
         "task": task_title(task),
         "what": program_title(task, program),
-        "settings": settings,
+        "settings": "; ".join(f"{text} ({', '.join(who)})" for text, who in settings.items()),
     }
 
 

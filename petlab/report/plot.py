@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from petlab.report import rounding, words
 from petlab.report.accuracy import blocks_of, direction, shown_metrics
-from petlab.report.interval import estimate
+from petlab.report.interval import Estimate, estimate
 from petlab.report.study import Block, Study, Variant
 
 # Okabe and Ito's colours, apart also for colour-blind readers; the shape says the same.
@@ -27,6 +27,7 @@ FILLS = ("full", "none", "left", "top", "right", "bottom")
 PREFERRED = ("auc", "accuracy", "statistic_rel_error")
 COST = "wan_s"
 PANELS_ACROSS = 3
+SMALLEST_RANGE = 0.02
 PANEL_INCHES = (3.6, 2.7)
 
 
@@ -42,8 +43,21 @@ def accuracy_against_cost(study: Study) -> str | None:
 
 
 def _drawable(study: Study, task: str, program: str) -> list[Block]:
+    """Blocks of a program, if at least one of its variants can be placed."""
     blocks = blocks_of(study, task, program)
-    return blocks if any(v.cost(COST) for b in blocks for v in b.variants) else []
+    placed = (v for b in blocks for v in b.variants if v.cost(COST) and _gaps(v, _metric(blocks)))
+    return blocks if any(placed) else []
+
+
+def _gaps(variant: Variant, name: str) -> list[float]:
+    """Distance of a metric from the reference's, seed by seed."""
+    return [
+        metric.value - metric.reference
+        for result in variant.ok
+        if (metric := result.quality.get(name))
+        and metric.value is not None
+        and metric.reference is not None
+    ]
 
 
 def _figure(study: Study, panels: Sequence[tuple[tuple[str, str], list[Block]]]) -> Any:
@@ -53,11 +67,13 @@ def _figure(study: Study, panels: Sequence[tuple[tuple[str, str], list[Block]]])
     down = -(-len(panels) // across)
     width, height = PANEL_INCHES
     figure = Figure(figsize=(width * PANELS_ACROSS, height * down + 0.9), layout="constrained")
+    spacing: Any = figure.get_layout_engine()
+    spacing.set(h_pad=0.09, w_pad=0.06)
     data = list(dict.fromkeys(block.data for _, blocks in panels for block in blocks))
     for place, ((task, program), blocks) in enumerate(panels):
         axes = figure.add_subplot(down, across, place + 1)
         _panel(study, axes, blocks, data)
-        axes.set_title(f"{task} / {program}", fontsize=10, fontweight="bold", loc="left")
+        axes.set_title(_plain(f"{task} / {program}"), fontsize=10, fontweight="bold", loc="left")
     figure.legend(
         handles=_legend(study, panels, data),
         loc="outside lower center",
@@ -69,7 +85,7 @@ def _figure(study: Study, panels: Sequence[tuple[tuple[str, str], list[Block]]])
 
 
 def _panel(study: Study, axes: Any, blocks: list[Block], data: list[str]) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
     name = _metric(blocks)
     for block in blocks:
@@ -82,15 +98,17 @@ def _panel(study: Study, axes: Any, blocks: list[Block], data: list[str]) -> Non
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: rounding.seconds(x)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     # Rounding alone must not look like a difference.
-    bottom, top = axes.get_ylim()
-    room = max(0.0, 0.02 - (top - bottom)) / 2
-    axes.set_ylim(bottom - room, top + room)
+    if axes.dataLim.height < SMALLEST_RANGE:
+        below = 0.1 if name.endswith("_error") else 0.5
+        middle = (axes.dataLim.y0 + axes.dataLim.y1) / 2
+        axes.set_ylim(middle - below * SMALLEST_RANGE, middle + (1 - below) * SMALLEST_RANGE)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.axhline(0, color="#777777", linewidth=0.8, zorder=0)
     better = "higher" if direction(blocks, name) == "higher" else "lower"
     title = words.metric(name).title
     own = name.endswith("_error")
-    axes.set_ylabel(f"{title}\n{'' if own else 'minus reference, '}{better} is better")
-    axes.set_xlabel("time over a WAN (modelled, log scale)")
+    axes.set_ylabel(f"{title}\n{'' if own else 'minus reference, '}{better} is better", fontsize=8)
+    axes.set_xlabel(f"{words.cost(COST).title} ({study.source(COST)}, logarithmic)", fontsize=8)
     axes.grid(True, which="major", color="#e3e3e3", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -111,25 +129,17 @@ def _ticks(axes: Any) -> None:
 
 def _point(study: Study, axes: Any, block: Block, variant: Variant, name: str, fill: str) -> None:
     """One marker with its interval: mean cost, mean distance from the reference."""
-    gaps = [
-        metric.value - metric.reference
-        for result in variant.ok
-        if (metric := result.quality.get(name))
-        and metric.value is not None
-        and metric.reference is not None
-    ]
-    cost, height = variant.cost(COST), estimate(gaps)
+    cost, height = variant.cost(COST), estimate(_gaps(variant, name))
     if cost is None or height is None or cost.mean <= 0:
         return
     colour, marker = _style(study, variant.label)
     axes.errorbar(
         cost.mean,
         height.mean,
-        yerr=height.half,
+        yerr=_bar(height, name),
         color=colour,
         marker=marker,
-        fillstyle=fill,
-        markerfacecoloralt="white",
+        **_filling(fill, colour),
         markersize=7,
         markeredgewidth=1.3,
         elinewidth=0.9,
@@ -138,16 +148,26 @@ def _point(study: Study, axes: Any, block: Block, variant: Variant, name: str, f
     )
 
 
+def _bar(height: Estimate, name: str) -> list[list[float]] | None:
+    """Interval below and above a point; an error cannot be negative."""
+    if height.half is None:
+        return None
+    below = min(height.half, height.mean) if name.endswith("_error") else height.half
+    return [[max(0.0, below)], [height.half]]
+
+
 def _legend(study: Study, panels: Any, data: list[str]) -> list[Any]:
     from matplotlib.lines import Line2D
 
     drawn = {v.label for _, blocks in panels for b in blocks for v in b.variants if v.ok}
-    marks = {"linestyle": "none", "markersize": 7, "markeredgewidth": 1.3}
+    marks: dict[str, Any] = {"linestyle": "none", "markersize": 7, "markeredgewidth": 1.3}
     handles = []
     for label in study.labels:
         if label in drawn:
             colour, marker = _style(study, label)
-            handles.append(Line2D([], [], color=colour, marker=marker, label=label, **marks))
+            handles.append(
+                Line2D([], [], color=colour, marker=marker, label=_plain(label), **marks)
+            )
     for place, name in enumerate(data if len(data) > 1 else []):
         fill = FILLS[place % len(FILLS)]
         handles.append(
@@ -156,13 +176,24 @@ def _legend(study: Study, panels: Any, data: list[str]) -> list[Any]:
                 [],
                 color="#444444",
                 marker="o",
-                fillstyle=fill,
-                markerfacecoloralt="white",
-                label=f"data: {name}",
+                **_filling(fill, "#444444"),
+                label=_plain(f"data: {name}"),
                 **marks,
             )
         )
     return handles
+
+
+def _filling(fill: str, colour: str) -> dict[str, Any]:
+    """How a marker is filled: all, nothing (white, hiding what lies below) or one half."""
+    if fill == "none":
+        return {"markerfacecolor": "white"}
+    return {"fillstyle": fill, "markerfacecolor": colour, "markerfacecoloralt": "white"}
+
+
+def _plain(text: str) -> str:
+    """Keep matplotlib from reading a dollar sign as mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _style(study: Study, label: str) -> tuple[str, str]:
@@ -171,7 +202,7 @@ def _style(study: Study, label: str) -> tuple[str, str]:
 
 def _metric(blocks: list[Block]) -> str:
     shown = shown_metrics(blocks)
-    return next((name for name in PREFERRED if name in shown), shown[0])
+    return next((name for name in PREFERRED if name in shown), shown[0] if shown else "")
 
 
 def _svg(figure: Any) -> str:
@@ -188,6 +219,8 @@ def _svg(figure: Any) -> str:
 def _named(svg: str, description: str) -> str:
     """Drop what only a file needs, and give screen readers a name and a description."""
     body = svg[svg.index("<svg") :]
+    # Inside HTML neither namespace is needed, so that the page holds no address at all.
+    body = re.sub(r' xmlns(:xlink)?="[^"]*"', "", body).replace("xlink:href", "href")
     body = re.sub(r' (width|height)="[0-9.]+pt"', "", body, count=2)
     title = '<title id="plot-title">Accuracy against cost</title>'
     words_ = f'<desc id="plot-text">{escape(description)}</desc>'
@@ -203,7 +236,7 @@ def _named(svg: str, description: str) -> str:
 def _describe(panels: Sequence[tuple[tuple[str, str], list[Block]]]) -> str:
     names = ", ".join(f"{task} {program}" for (task, program), _ in panels)
     return (
-        f"One panel for each of {names}. Across: modelled time over a WAN, logarithmic. Up: the "
+        f"One panel for each of {names}. Across: time over a WAN, logarithmic. Up: the "
         "main metric's distance from the independent reference. The accuracy and cost tables "
         "hold the same numbers."
     )

@@ -60,7 +60,12 @@ def factor(value: float | None) -> str:
     """Such as 1.0 × or 240 ×."""
     if value is None:
         return ABSENT
-    return "< 0.01 ×" if value < 0.01 else f"{figures(value)} ×"
+    return f"{multiple(value)} ×"
+
+
+def multiple(value: float) -> str:
+    """Two significant digits, also of large numbers: 13 663 is 14 000."""
+    return "< 0.01" if value < 0.01 else figures(float(f"{value:.1e}"))
 
 
 def metric(name: str, value: float | None, *, signed: bool = False) -> str:
@@ -80,6 +85,17 @@ def metric(name: str, value: float | None, *, signed: bool = False) -> str:
     return f"{'+' if value > 0 else '−'}{text}"
 
 
+def power(value: float | None) -> str:
+    """Such as 10⁻⁵ or 2.3·10⁻⁴."""
+    if value is None:
+        return ABSENT
+    if value == 0:
+        return "0"
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    front = "" if mantissa == "1.0" else f"{mantissa}·"
+    return f"{front}10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+
+
 def cost(name: str, value: float | None) -> str:
     """Format a cost in its unit, which the ending of its name tells."""
     if name.endswith("_s"):
@@ -96,8 +112,7 @@ def _error(value: float) -> str:
         return "0" if value == 0 else "< 10⁻⁹"
     if value >= 0.001:
         return figures(value)
-    mantissa, _, exponent = f"{value:.1e}".partition("e")
-    return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return power(value)
 
 
 def _minus(text: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from petlab.dataset import find_dataset
 from petlab.errors import PetlabError
-from petlab.registry import setting_owners, tasks, technique_names
-from petlab.report.interval import Estimate, estimate
+from petlab.registry import guards, setting_owners, tasks, technique_names, techniques
+from petlab.report.interval import NEGLIGIBLE, Estimate, estimate, verdict
 from petlab.result import Cell, Result, Setting, Status
 from petlab.task import describe_settings
 
@@ -100,10 +101,18 @@ class Study:
         found = {v.label: v.technique for block in self.blocks for v in block.variants}
         return sorted(found, key=lambda label: (_rank(found[label]), label))
 
-    def common(self, task: str, program: str) -> dict[str, Setting]:
-        """Settings that every cell of a program shares."""
-        cells = [r.cell for r in self.results if (r.cell.task, r.cell.program) == (task, program)]
-        first = cells[0].settings
+    def source(self, cost: str) -> str:
+        """Where a cost's numbers come from: "measured", "modelled", or both."""
+        found = {r.costs[cost].source for r in self.ok if cost in r.costs}
+        return " or ".join(sorted(found))
+
+    def common(self, task: str, program: str, technique: str) -> dict[str, Setting]:
+        """Settings that a program's cells under a technique all share."""
+        key = (task, program, technique)
+        cells = [
+            r.cell for r in self.results if (r.cell.task, r.cell.program, r.cell.technique) == key
+        ]
+        first = cells[0].settings if cells else {}
         return {
             name: value
             for name, value in first.items()
@@ -148,6 +157,25 @@ class Study:
                 found.append(ours.value - theirs.value)
         return found
 
+    def exact(self, variant: Variant, metric: str) -> bool:
+        """Whether cleartext's error is nil, so that any error at all is a loss."""
+        found = [
+            p.quality[metric]
+            for result in variant.ok
+            if (p := self.partner(result)) and metric in p.quality
+        ]
+        return bool(found) and all(
+            m.better == "lower" and m.value is not None and abs(m.value) < NEGLIGIBLE for m in found
+        )
+
+    def judge(self, variant: Variant, metric: str) -> str | None:
+        """Say what the differences to cleartext amount to; None without any."""
+        values = self.differences(variant, metric)
+        if not values:
+            return None
+        better = next(r.quality[metric].better for r in variant.ok if metric in r.quality)
+        return verdict(values, better, exact=self.exact(variant, metric))
+
     def factor(self, variant: Variant, cost: str) -> float | None:
         """Cost as a multiple of the cleartext partners', sums over the same seeds."""
         pairs = [(result, self.partner(result)) for result in variant.ok]
@@ -174,9 +202,9 @@ class Study:
             yield from blocks
 
     def label(self, result: Result) -> str:
-        """Technique, and what sets the cell apart from others of its program."""
+        """Technique, and what sets the cell apart from its others of this program."""
         cell = result.cell
-        common = self.common(cell.task, cell.program)
+        common = self.common(cell.task, cell.program, cell.technique)
         marks = [
             value if isinstance(value, str) else f"{name} {value}"
             for name, value in cell.settings.items()
@@ -185,7 +213,8 @@ class Study:
         peers = [
             r.cell
             for r in self.results
-            if (r.cell.task, r.cell.program) == (cell.task, cell.program)
+            if (r.cell.task, r.cell.program, r.cell.technique)
+            == (cell.task, cell.program, cell.technique)
         ]
         if len({peer.parties for peer in peers}) > 1 and cell.parties is not None:
             marks.append(f"{cell.parties} owners")
@@ -197,6 +226,12 @@ class Study:
 def task_title(name: str) -> str:
     """Title of a task for people."""
     return tasks()[name].title if name in tasks() else name
+
+
+def technique_title(spec: str) -> str:
+    """Title of a technique for people, such as that of "fl" and of "dp" for "fl+dp"."""
+    known: dict[str, Any] = {**techniques(), **guards()}
+    return " with ".join(known[part].title if part in known else part for part in spec.split("+"))
 
 
 def program_title(task: str, program: str) -> str:
@@ -225,7 +260,7 @@ def _order(result: Result) -> tuple[object, ...]:
         cell.program,
         data_name(cell),
         _rank(cell.technique),
-        str(cell.settings),
+        [f"{name} {value}" for name, value in cell.settings.items()],
         str(cell.parties),
         cell.partition,
         cell.seed,

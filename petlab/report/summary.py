@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from petlab.report import rounding, words
 from petlab.report.accuracy import blocks_of, outcome, shown_metrics
+from petlab.report.costs import COMPARED
 from petlab.report.grid import Column, Entry, Grid, Group, head
-from petlab.report.interval import estimate, verdict
-from petlab.report.study import BASELINE, Block, Study, Variant, data_title, task_title
-from petlab.result import Status
+from petlab.report.interval import estimate
+from petlab.report.study import (
+    BASELINE,
+    Block,
+    Study,
+    Variant,
+    data_title,
+    task_title,
+    technique_title,
+)
 
 SHORT_RUN_S = 0.02
 """Below this a cleartext run is mostly fixed overhead."""
@@ -22,6 +31,7 @@ class Lesson:
     """What one technique kept, cost and left exposed."""
 
     label: str
+    title: str
     kept: str
     cost: str
     exposed: str
@@ -30,15 +40,18 @@ class Lesson:
 def asked(study: Study) -> list[str]:
     """Say what was compared, on which data."""
     cells = [result.cell for result in study.results]
-    tasks = dict.fromkeys(task_title(cell.task) for cell in cells)
+    tasks = dict.fromkeys(_mid_sentence(task_title(cell.task)) for cell in cells)
     data = dict.fromkeys(data_title(cell) for cell in cells)
-    techniques = dict.fromkeys(cell.technique for cell in cells)
+    techniques = dict.fromkeys(
+        f"{_mid_sentence(technique_title(cell.technique))} [{cell.technique}]" for cell in cells
+    )
     seeds = sorted({cell.seed for cell in cells})
     repeats = f"with seeds {_list(map(str, seeds))}" if len(seeds) > 1 else f"with seed {seeds[0]}"
     return [
         f"Which privacy-enhancing technique suits which analysis? Compared here: "
-        f"{_list(techniques)}, on {_list(tasks)}.",
-        f"Data: {_list(data)}. Every technique got the same records and the same split, {repeats}.",
+        f"{_list(techniques)}. Analyses: {_list(tasks)}.",
+        f"Data: {'; '.join(data)}. For one data set and seed, every technique got the same records "
+        f"and the same split. Run {repeats}.",
     ]
 
 
@@ -61,6 +74,7 @@ def lessons(study: Study) -> list[Lesson]:
             found.append(
                 Lesson(
                     label,
+                    technique_title(variants[0][1].technique),
                     _kept(study, variants),
                     _multiples(study, variants),
                     _exposed(variants),
@@ -93,7 +107,7 @@ def cautions(study: Study) -> list[str]:
 def glance_grid(study: Study) -> Grid:
     """Make the table that stands first: per program and technique, accuracy kept and cost."""
     labels = [label for label in study.labels if _ran(study, label)]
-    columns = [Column("Task and program", "main metric", style="text")]
+    columns = [Column("Task and program", "main metric", style="text", width="17%")]
     columns += [Column(label, style="glance") for label in labels]
     grid = Grid("At a glance: the main metric, and the cost against cleartext", columns)
     grid.style = "glance"
@@ -120,31 +134,32 @@ def _glance(study: Study, blocks: list[Block], label: str, name: str) -> Entry:
         values = [e.mean for v in ran if (e := v.metric(name))]
         return Entry(_range(values, lambda x: rounding.metric(name, x)), style="glance")
     judged, style = _judged(study, ran, name)
-    below = f"{_factors(study, ran, 'wan_s')} WAN time, {_factors(study, ran, 'bytes')} traffic"
-    return Entry(judged, below, style=f"glance {style}")
+    below = [
+        f"{title} {_factors(study, ran, cost)}"
+        for title, cost in (("WAN time", "wan_s"), ("traffic", "bytes"))
+        if any(study.factor(variant, cost) is not None for variant in ran)
+    ]
+    return Entry(judged, "\n".join(below), style=f"glance {style}")
 
 
 def _judged(study: Study, variants: list[Variant], name: str) -> tuple[str, str]:
     """Phrase the differences to cleartext over data sets, and the colour that goes with it."""
     means, verdicts = [], []
     for variant in variants:
-        values = study.differences(variant, name)
-        found = estimate(values)
-        if found is None:
-            continue
-        better = next(r.quality[name].better for r in variant.ok if name in r.quality)
-        means.append(found.mean)
-        verdicts.append(verdict(values, better))
+        found, judged = estimate(study.differences(variant, name)), study.judge(variant, name)
+        if found and judged:
+            means.append(found.mean)
+            verdicts.append(judged)
     if not means:
         return "no cleartext run", ""
     if set(verdicts) == {"same"}:
         return "same as cleartext", "same"
-    text = _range(means, lambda x: rounding.metric(name, x, signed=True))
+    text = _range(means, partial(_signed, name))
     if "worse" in verdicts:
         return f"{text} worse", "worse"
     if "better" in verdicts:
         return f"{text} better", "better"
-    return f"{text} {'noise' if 'noise' in verdicts else '1 seed'}", ""
+    return f"{text} {'inconclusive' if 'inconclusive' in verdicts else '(1 seed)'}", ""
 
 
 def _kept(study: Study, variants: list[tuple[Block, Variant]]) -> str:
@@ -156,20 +171,44 @@ def _kept(study: Study, variants: list[tuple[Block, Variant]]) -> str:
         per_metric.setdefault(shown[0], []).append(variant)
     parts = []
     for name, found in per_metric.items():
-        text, _ = _judged(study, found, name)
-        title = words.metric(name).title
-        parts.append(f"{title}: {text} ({_count(len(found))})")
-    return "; ".join(parts) + "."
+        parts.append(f"{words.metric(name).title}: {_tally(study, found, name)}.")
+    return " ".join(parts)
+
+
+def _tally(study: Study, variants: list[Variant], name: str) -> str:
+    """Count the verdicts: "same as cleartext in 3 of 4 comparisons, worse in 1 (-0.02)"."""
+    judged: dict[str, list[float]] = {}
+    for variant in variants:
+        found, text = estimate(study.differences(variant, name)), study.judge(variant, name)
+        if found and text:
+            judged.setdefault(text, []).append(found.mean)
+    total = sum(map(len, judged.values()))
+    if not total:
+        return "no cleartext run to compare with"
+    parts = []
+    for text, means in sorted(judged.items(), key=lambda item: item[0] != "same"):
+        where = "" if text == "same" else f" ({_range(means, partial(_signed, name))})"
+        said = {"same": "the same as cleartext", "1 seed": "different on one seed"}.get(text, text)
+        if len(means) == total:
+            return f"{said} in {total} of {total} comparisons{where}"
+        parts.append(f"{len(means)} {said}{where}")
+    return f"of {total} comparisons, {', '.join(parts)}"
+
+
+def _signed(name: str, value: float) -> str:
+    return rounding.metric(name, value, signed=True)
 
 
 def _multiples(study: Study, variants: list[tuple[Block, Variant]]) -> str:
     if variants[0][1].technique == BASELINE:
         return "1 by definition."
     found = [variant for _, variant in variants]
-    return (
-        f"Wall time {_factors(study, found, 'wall_s')}, traffic {_factors(study, found, 'bytes')}"
-        f" (measured); WAN time {_factors(study, found, 'wan_s')} (modelled)."
-    )
+    parts = [
+        f"{words.cost(name).title} {_factors(study, found, name)} ({study.source(name)})"
+        for name in COMPARED
+        if any(study.factor(variant, name) is not None for variant in found)
+    ]
+    return f"{'; '.join(parts)}." if parts else "No cleartext run to compare with."
 
 
 def _exposed(variants: list[tuple[Block, Variant]]) -> str:
@@ -184,21 +223,16 @@ def _exposed(variants: list[tuple[Block, Variant]]) -> str:
 
 def _factors(study: Study, variants: Iterable[Variant], cost: str) -> str:
     found = [f for v in variants if (f := study.factor(v, cost)) is not None]
-    return _range(found, rounding.factor) if found else rounding.ABSENT
+    return f"{_range(found, rounding.multiple)} ×" if found else rounding.ABSENT
 
 
-def _range(values: list[float], show: object) -> str:
-    assert callable(show)
+def _range(values: list[float], show: Callable[[float], str]) -> str:
     texts = list(dict.fromkeys(show(value) for value in (min(values), max(values))))
     return " to ".join(texts)
 
 
 def _ran(study: Study, label: str) -> bool:
     return any(v.label == label for b in study.blocks for v in b.variants)
-
-
-def _count(number: int) -> str:
-    return f"{number} comparison{'s' if number > 1 else ''}"
 
 
 def _list(items: Iterable[str]) -> str:
@@ -208,6 +242,6 @@ def _list(items: Iterable[str]) -> str:
     return f"{', '.join(found[:-1])} and {found[-1]}"
 
 
-def status_total(study: Study, *statuses: Status) -> int:
-    """Count the results that ended in one of these ways."""
-    return sum(result.status in statuses for result in study.results)
+def _mid_sentence(title: str) -> str:
+    """Lower the first letter, unless it starts an abbreviation."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title

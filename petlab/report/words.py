@@ -77,8 +77,8 @@ COSTS = {
         "Longest chain of messages that wait for one another: each costs one network delay.",
     ),
     "expansion": Term("Expansion", "Traffic divided by the size of the same values in the clear."),
-    "lan_s": Term("Time, LAN", "Time between computers of one site: 1 Gb/s, 0.2 ms delay."),
-    "wan_s": Term("Time, WAN", "Time between organisations: 100 Mb/s, 50 ms delay."),
+    "lan_s": Term("LAN time", "Time between computers of one site: 1 Gb/s, 0.2 ms delay."),
+    "wan_s": Term("WAN time", "Time between organisations: 100 Mb/s, 50 ms delay."),
 }
 
 SOURCES = {

@@ -53,7 +53,10 @@ def statistics(state: State, shard: Shard, memory: Memory) -> Rows:
 
 @program(requires={Op.SUM}, plan=plan_gram)
 def sums(session: Session, plan: Plan) -> Answer:
-    """Add G = sum h h' and r = sum h t'; the analyst solves (I/C + G) beta = r."""
+    """Solve for the output weights from two sums over the owners' records.
+
+    G = sum h h' and r = sum h t'; the analyst solves (I/C + G) beta = r.
+    """
     settings, outputs = plan.settings, _outputs(plan.public)
     size = settings.hidden
     # h lies in (0, 1)^L, so |upper(h h')|^2 <= L (L + 1) / 2 and |h t'|^2 <= L m. Both

@@ -48,7 +48,8 @@ class EncryptedSession(Accumulators):
             with self.meter.phase("setup", party=first):
                 keys = KeyPair(scheme)
                 for other in readers[1:]:
-                    self.send(first, other, "secret key", keys.secret.serialize())
+                    private = keys.secret.serialize(save_secret_key=True)
+                    self.send(first, other, "secret key", private)
                 for party in {SERVER, self.place, *(o.name for o in self.owners)} - {*readers}:
                     self.send(first, party, "public key", keys.public.blob)
             self._keys[known] = keys
@@ -71,7 +72,7 @@ class EncryptedSession(Accumulators):
         keys = self._key(self._chain, self.place)
         with self.meter.phase("protect", party=owner):
             message = records.encrypt(keys.public, values)
-        message = self.send(owner, SERVER, "records", message)
+        message = self.send(owner, SERVER, "encrypted records", message)
         with self.meter.phase("compute", party=SERVER):
             handle = records.load(keys.public, message, self.plan.value_max)
         return Protected(self, handle, values.shape, label, layout, SERVER)
@@ -134,7 +135,7 @@ class EncryptedSession(Accumulators):
         keys = self._key(self._chain, reader)
         with self.meter.phase("compute", party=value.holder):
             blob = records.dump(keys.public, value.handle)
-        message = self.send(value.holder, reader, "scores", blob)
+        message = self.send(value.holder, reader, "encrypted scores", blob)
         with self.meter.phase("reveal", party=reader):
             return records.decrypt(keys, message, value.shape)
 
@@ -157,9 +158,9 @@ class EncryptedSession(Accumulators):
             kind="input",
             protects="Records and contributions, against the compute server, which has no key.",
             not_protected=(
-                f"What is opened to its reader. {exposed}Ciphertext noise is not flooded, so "
-                "decryptions must not be shown to the server (IND-CPA-D), nor operands be "
-                "worth guessing from noise (circuit privacy)."
+                f"What is opened to its reader. {exposed}Ciphertext noise is not flooded: decrypted "
+                "scores must not be shown to the server (IND-CPA-D), and a reader may learn "
+                "something of a plain operand from the noise (no circuit privacy)."
             ),
             adversary="semi-honest server, colluding with no reader",
             trusted=(),
