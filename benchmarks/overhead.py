@@ -3,9 +3,9 @@
 Run it from the repository: `python benchmarks/overhead.py` (about two minutes). Each pair runs
 in this process, alternating, on the same records and batches; the fastest of the repeats counts,
 in CPU seconds, which other work on the machine disturbs less than wall time (one thread: set
-OMP_NUM_THREADS=1). The target is a ratio under 1.1. The bare sides say in plain TenSEAL, Flower, torch and numpy what
-the programs say through sessions: the same parameters, messages and arithmetic, but no
-authenticated links, no bounds, no canary, no transcript, no phases.
+OMP_NUM_THREADS=1). The target is a ratio under 1.1. The bare sides say in plain TenSEAL, Flower,
+torch and numpy what the programs say through sessions: the same parameters, messages and
+arithmetic, but no authenticated links, no bounds, no canary, no transcript, no phases.
 """
 
 from __future__ import annotations

@@ -317,7 +317,11 @@ def test_newton_logreg_is_as_good_as_scikit_learn(table: str, spec: str) -> None
 
 @pytest.mark.parametrize(
     ("spec", "table", "steps"),
-    [("he", "heart", 60), ("fl", "heart", 60), ("fl", "wdbc", 400)],
+    [
+        ("he", "heart", 60),
+        ("fl", "heart", 60),
+        pytest.param("fl", "wdbc", 400, marks=pytest.mark.slow),
+    ],
 )
 def test_gradient_logreg_is_as_good_as_scikit_learn(spec: str, table: str, steps: int) -> None:
     """Accelerated gradient steps reach the same ranking."""

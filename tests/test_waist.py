@@ -488,11 +488,10 @@ def test_dropped_in_task_works_under_every_technique() -> None:
     for spec in registry.technique_names():
         result = evaluate(Cell("counting", "sums", spec, "wdbc"))
         assert result.status is Status.OK, (spec, result.reason)
+        worst = result.quality["count_max_error"].value
+        assert worst < 40 if spec == "dp" else worst == 0.0
         if spec != "dp":
-            assert result.quality["count_max_error"].value == 0.0
             assert sorted(result.answer["counts"]) == [212, 357]
-        else:
-            assert 0 < max(abs(np.subtract(result.answer["counts"], [357, 212]))) < 40
 
 
 @pytest.mark.usefixtures("dropped_in")
