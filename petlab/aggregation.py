@@ -34,6 +34,10 @@ class Aggregation(Protocol):
     implementation of this interface; no technique imports another.
     """
 
+    def grid(self, bound: Bound) -> float:
+        """Return the step to which values are rounded; 0 for none."""
+        ...
+
     def protect(self, total: np.ndarray, bound: Bound) -> bytes:
         """Turn one owner's total, shape (size,), into what the aggregator may hold."""
         ...
@@ -49,6 +53,10 @@ class Aggregation(Protocol):
 
 class PlainAggregation:
     """Contributions in the clear: what plain federated learning sends."""
+
+    def grid(self, bound: Bound) -> float:
+        """Return 0: values travel as they are."""
+        return 0.0
 
     def protect(self, total: np.ndarray, bound: Bound) -> bytes:
         """Serialise the total as it is."""

@@ -44,6 +44,9 @@ class Contribution:
     weighted
         Name of the state array that is averaged: the total is weight times values, and last
         the weight (federated averaging).
+    local_steps
+        Every step behind an owner's total goes through `Shard.steps`, so that differential
+        privacy can act there.
     min_units
         Owners with fewer units are refused: a sum over few records shows them.
     """
@@ -57,6 +60,7 @@ class Contribution:
     integer: bool = False
     on_excess: Literal["clip", "refuse"] = "clip"
     weighted: str | None = None
+    local_steps: bool = False
     min_units: int = 1
 
     def __post_init__(self) -> None:
@@ -85,10 +89,19 @@ class Noise:
         "laplace" (discrete) or "gaussian".
     scale
         Scale b of the Laplace distribution, or standard deviation of the Gaussian.
+    terms
+        How many independent draws it is the sum of.
     """
 
     mechanism: Literal["laplace", "gaussian"]
     scale: float
+    terms: int = 1
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the whole."""
+        single = self.scale * (math.sqrt(2) if self.mechanism == "laplace" else 1.0)
+        return single * math.sqrt(self.terms)
 
 
 @dataclass(frozen=True)

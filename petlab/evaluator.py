@@ -175,7 +175,7 @@ def _place(prepared: Prepared, train: Records, test: Records) -> tuple[list[Shar
             _shard(name, train.take(part))
             for name, part in zip(owner_names(len(parts)), parts, strict=True)
         ]
-        return shards, replace(public, owners=len(shards))
+        return shards, replace(public, owners=len(shards), records=len(train.labels))
     if program.placement is Placement.COLUMNS:
         _only(cell, len(program.columns))
         shards = [

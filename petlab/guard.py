@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from petlab.ops import Gap, Op
 from petlab.plan import Plan
-from petlab.release import Release
+from petlab.release import Exposure, Release
 from petlab.session import Opening, Session
 from petlab.task import Program
 from petlab.technique import NoSettings, Run, Technique
@@ -31,7 +31,7 @@ class OutputGuard:
     def __init__(self, settings: Any) -> None:
         self.chosen = settings
 
-    def release(self, plan: Plan) -> Release:
+    def release(self, plan: Plan, exposure: Exposure) -> Release:
         """Calibrate the guard for everything a plan releases."""
         raise NotImplementedError
 
@@ -41,15 +41,22 @@ class Guarded(Technique):
 
     def __init__(self, base: Technique, guard: OutputGuard, *, name: str) -> None:
         self.base, self.guard = base, guard
-        self.name, self.title = name, guard.title  # type: ignore[misc]
-        self.protects, self.packages = guard.protects, base.packages  # type: ignore[misc]
+        self.name, self.packages = name, base.packages  # type: ignore[misc]
+        alone = name == guard.name
+        title = "{} (trusted curator)" if alone else base.title + " with {}"
+        self.title = title.format(guard.title)  # type: ignore[misc]
+        self.protects = (  # type: ignore[misc]
+            guard.protects if alone else f"{base.protects}; {guard.protects}"
+        )
         self.session = base.session  # type: ignore[misc]
         self.chosen = guard.chosen
 
     def gap(self, requires: frozenset[Op]) -> Gap | None:
         """Return the base technique's gap, its gap towards guards, or the guard's own."""
         own = (self.guard.gaps.get(op) for op in sorted(requires))
-        return self.base.gap(requires) or self.base.guards or next(filter(None, own), None)
+        exposure = self.base.exposure
+        unplaced = exposure if isinstance(exposure, Gap) else None
+        return self.base.gap(requires) or unplaced or next(filter(None, own), None)
 
     def warm_up(self) -> None:
         """Import the base technique's libraries."""
@@ -61,7 +68,9 @@ class Guarded(Technique):
 
     def release(self, plan: Plan) -> Release:
         """Return the guard, calibrated for a plan."""
-        return self.guard.release(plan)
+        exposure = self.base.exposure
+        assert isinstance(exposure, Exposure)
+        return self.guard.release(plan, exposure)
 
     def execute(self, program: Program, opening: Opening) -> Run:
         """Run where the base technique runs programs, if all it opens can be guarded."""

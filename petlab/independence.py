@@ -101,9 +101,10 @@ def _noisy(table: np.ndarray, noise: Noise, seed: int) -> Tested:
 
 def _like(noise: Noise, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     if noise.mechanism == "gaussian":
-        return rng.normal(scale=noise.scale, size=shape)
+        return rng.normal(scale=noise.deviation, size=shape)
     success = -np.expm1(-1 / noise.scale)
-    return rng.geometric(success, shape) - rng.geometric(success, shape)
+    draws = (noise.terms, *shape)
+    return (rng.geometric(success, draws) - rng.geometric(success, draws)).sum(0)
 
 
 def _odds_ratio(table: np.ndarray) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from petlab.rows import Rows
 
-ACTIVATIONS = ("relu", "square")
+ACTIVATIONS = ("relu", "square", "tanh")
 
 
 def parameter_count(sizes: Sequence[int]) -> int:
@@ -44,8 +44,15 @@ def outputs(parameters: Any, x: Any, sizes: Sequence[int], activation: str) -> A
     *hidden, (weights, bias) = layers(parameters, sizes)
     for w, b in hidden:
         z = x @ w + b
-        x = z * z if activation == "square" else z * (z > 0)
+        x = _ACTIVATE[activation](z)
     return x @ weights + bias
+
+
+_ACTIVATE: dict[str, Callable[[Any], Any]] = {
+    "relu": lambda z: z * (z > 0),
+    "square": lambda z: z * z,
+    "tanh": lambda z: np.tanh(z) if isinstance(z, np.ndarray) else z.tanh(),
+}
 
 
 class GradientRows(Rows):
@@ -88,6 +95,9 @@ class GradientRows(Rows):
     def norms(self, order: int = 2) -> np.ndarray:
         """Norm of each example's gradient."""
         import torch
+
+        if not self.count:
+            return np.zeros(0)
 
         def loss(parameters: Any, x: Any, y: Any) -> Any:
             scores = self._outputs(parameters, x[None])

@@ -29,6 +29,8 @@ class Public:
         Number of data owners.
     records_max
         Ceiling on the number of records.
+    records
+        How many records there are to train on, where that is public; 0 where nobody asks.
     observed
         Columns whose ranges or levels were read off the data after all.
     """
@@ -39,6 +41,7 @@ class Public:
     levels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     owners: int = 1
     records_max: int = DEFAULT_RECORDS_MAX
+    records: int = 0
     observed: tuple[str, ...] = ()
 
 
@@ -58,8 +61,13 @@ class Plan:
         What everybody knows about the records.
     releases
         How many values at most are opened to a reader.
+    counts
+        Every release is a table of counts to which one unit adds one.
     sample_rate
         Share of each owner's records that one batch draws; 1 means all.
+    local_steps
+        How many batches of `sample_rate` each owner uses by itself for one release; 0 when
+        the session draws the batches.
     depth
         Multiplications in a row that protected arrays go through.
     value_max
@@ -71,7 +79,9 @@ class Plan:
     settings: Any
     public: Public
     releases: int
+    counts: bool = False
     sample_rate: float = 1.0
+    local_steps: int = 0
     depth: int = 0
     value_max: float = 1.0
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))

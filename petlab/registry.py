@@ -39,8 +39,14 @@ def guards() -> Mapping[str, type[OutputGuard]]:
 
 
 def technique_names() -> list[str]:
-    """Specs that the support matrix lists: each technique, and each guard on its own."""
-    return [*techniques(), *guards()]
+    """Specs that the support matrix lists: techniques, guards alone, and compositions."""
+    composed = [
+        f"{name}+{guard}"
+        for guard in guards()
+        for name, kind in techniques().items()
+        if name != "cleartext" and not isinstance(kind.exposure, Gap)
+    ]
+    return [*techniques(), *guards(), *composed]
 
 
 def find_task(name: str) -> Task:

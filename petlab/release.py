@@ -2,31 +2,69 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from petlab.contribution import Contribution, Noise
+from petlab.party import LocalSteps, Shard
 from petlab.rows import Rows
 
 if TYPE_CHECKING:
     from petlab.result import Guarantee
 
 
+@dataclass(frozen=True)
+class Exposure:
+    """What the aggregator of a technique gets to see, which decides who must add noise.
+
+    Attributes
+    ----------
+    places
+        Who can add the noise, the usual one first: "curator", "owners" or "aggregator".
+    contributions
+        The aggregator reads each owner's contribution by itself.
+    """
+
+    places: tuple[str, ...]
+    contributions: bool
+
+
 class Release(Protocol):
     """Bounds what one unit can contribute, and adds noise before anybody reads."""
 
     place: str
-    """Who adds the noise: "curator", "aggregator" or "owners"."""
+    """Who adds the noise."""
+
+    def draw(self, shard: Shard, sample_rate: float) -> Shard:
+        """Draw a Poisson-sampled batch of an owner's records."""
+        ...
+
+    def local_steps(self) -> LocalSteps:
+        """Return what an owner that trains by itself draws batches and adds them with."""
+        ...
 
     def clipped_total(self, rows: Rows, contribution: Contribution) -> np.ndarray:
         """Total of the rows after bounding each; shape (size,)."""
         ...
 
     def noisy(
-        self, total: np.ndarray, contribution: Contribution
-    ) -> tuple[np.ndarray, Noise | None]:
-        """Add this release's noise to a total, and say which noise it was."""
+        self, total: np.ndarray, contribution: Contribution, *, owners: int, grid: float
+    ) -> np.ndarray:
+        """Add one place's share of this release's noise to a total.
+
+        Parameters
+        ----------
+        owners
+            How many places add noise to the sum: 1 for a curator or an aggregator.
+        grid
+            Step to which the protection rounds what it is given; 0 for none.
+        """
+        ...
+
+    def account(self, contribution: Contribution, *, owners: int, grid: float) -> Noise | None:
+        """Book one release, and say which noise its total carries."""
         ...
 
     def guarantee(self, inputs: Guarantee) -> Guarantee:

@@ -7,24 +7,23 @@ leading underscore, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from petlab import wire
 from petlab.aggregation import Aggregation
-from petlab.contribution import Contribution, State, Total
+from petlab.contribution import Contribution, Noise, State, Total
 from petlab.errors import DataError, OutOfRange, PlanExceeded, ProtocolError, UsageError
 from petlab.meter import Meter
 from petlab.ops import not_yet
-from petlab.party import ANALYST, SERVER, Memory, Owner, Shard
+from petlab.party import AGGREGATOR, ANALYST, OWNERS, SERVER, Memory, Owner, Shard
 from petlab.plan import Plan
 from petlab.protected import Held, Layout, Local, Protected, Source
 from petlab.release import Release
 from petlab.result import Guarantee
 from petlab.rows import OwnerTotal, Rows
-from petlab.sampling import batch
 from petlab.transcript import Transcript
 
 Into = Literal["none", "add", "replace"]
@@ -252,10 +251,8 @@ class Session:
         """Compute, clip and total one owner's rows; shape (size,)."""
         rows = self._rows(owner, request, state)
         if self.release:
-            total = self.release.clipped_total(rows, request.contribution)
-        else:
-            total = rows.total()
-        return total
+            return self.release.clipped_total(rows, request.contribution)
+        return rows.total()
 
     def _rows(self, owner: Owner, request: SumRequest, state: State) -> Rows:
         contribution, shard = request.contribution, owner.shard
@@ -266,6 +263,8 @@ class Session:
             )
         if request.step is not None:
             shard = self._sample(shard, request.step)
+        if self.release:
+            shard = replace(shard, steps=self.release.local_steps())
         rows = contribution.fn(state, shard, owner.memory)
         if rows.width != contribution.size:
             raise ProtocolError(
@@ -276,8 +275,9 @@ class Session:
         return rows
 
     def _sample(self, shard: Shard, step: int) -> Shard:
-        rate = self.plan.sample_rate
-        return shard.take(batch(shard.rows, rate, step, seed=(self.seed, shard.owner)))
+        if self.release:
+            return self.release.draw(shard, self.plan.sample_rate)
+        return shard.steps.draw(shard, self.plan.sample_rate, step, seed=self.seed)
 
     # Hooks.
 
@@ -290,8 +290,11 @@ class Session:
 
     def _sum(self, request: SumRequest) -> Total:
         """Owners protect, the aggregator adds, the reader opens."""
-        aggregation = self._aggregation(request.reader, terms=len(self.owners))
-        bound = request.contribution.bound(self.plan.public.records_max)
+        contribution, count = request.contribution, len(self.owners)
+        helps = self.release is not None and self.release.place == AGGREGATOR
+        aggregation = self._aggregation(request.reader, terms=count + helps)
+        bound = contribution.bound(self.plan.public.records_max)
+        grid = aggregation.grid(bound)
         state, blobs = wire.pack(request.state), []
         states = [self.send(self.place, owner.name, "state", state) for owner in self.owners]
         for owner, message in zip(self.owners, states, strict=True):
@@ -299,14 +302,36 @@ class Session:
                 total = self.contribute(owner, request, wire.unpack(message))
             self.plain_bytes += total.nbytes
             with self.meter.phase("protect", party=owner.name):
+                total = self._noisy_at(OWNERS, total, contribution, grid)
                 blob = aggregation.protect(total, bound)
             blobs.append(self.send(owner.name, self.aggregator, "contribution", blob))
         with self.meter.phase("compute", party=self.aggregator):
+            if helps:
+                noise = self._noisy_at(AGGREGATOR, np.zeros(contribution.size), contribution, grid)
+                blobs.append(aggregation.protect(noise, bound))
             combined = aggregation.add(blobs)
         message = self.send(self.aggregator, request.reader, "total", combined)
         with self.meter.phase("reveal", party=request.reader):
             value = aggregation.open(message, bound, owners=len(blobs))
-        return Total(value.reshape(request.contribution.shape), owners=len(blobs))
+        noise = self._account(contribution, grid)
+        return Total(value.reshape(contribution.shape), owners=count, noise=noise)
+
+    def _noisy_at(
+        self, place: str, total: np.ndarray, contribution: Contribution, grid: float = 0.0
+    ) -> np.ndarray:
+        """Add the noise that is due at this place, if any is."""
+        if self.release is None or self.release.place != place:
+            return total
+        return self.release.noisy(total, contribution, owners=self._noise_sources, grid=grid)
+
+    def _account(self, contribution: Contribution, grid: float = 0.0) -> Noise | None:
+        if self.release is None:
+            return None
+        return self.release.account(contribution, owners=self._noise_sources, grid=grid)
+
+    @property
+    def _noise_sources(self) -> int:
+        return len(self.owners) if self.release and self.release.place == OWNERS else 1
 
     _share: Any = not_yet("this technique has no protected arrays")
     _add: Any = not_yet("this technique does not add protected arrays")

@@ -11,13 +11,11 @@ def noise_floor(noise: Noise | None, size: int) -> float:
     """Typical size of an eigenvalue of a symmetric (size, size) matrix of noise.
 
     sigma sqrt(size), half the edge of Wigner's semicircle: directions that carry less than
-    this are noise. A Laplace variable of scale b has standard deviation b sqrt(2). Zero
-    without noise.
+    this are noise. Zero without noise.
     """
     if noise is None:
         return 0.0
-    deviation = noise.scale * (np.sqrt(2) if noise.mechanism == "laplace" else 1.0)
-    return float(deviation * np.sqrt(size))
+    return float(noise.deviation * np.sqrt(size))
 
 
 def nearest_positive(matrix: np.ndarray) -> np.ndarray:

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 from petlab.errors import MissingPackage, PlanExceeded
 from petlab.meter import OFFLINE
-from petlab.ops import Gap, Kind, Op
+from petlab.ops import Gap, Kind, Op, not_yet
 from petlab.plan import Plan
-from petlab.release import Release
+from petlab.release import Exposure, Release
 from petlab.result import Cost, Guarantee
 from petlab.session import Opening, Session
 from petlab.task import Answer, Program
@@ -51,8 +51,9 @@ class Technique:
         Import names of the libraries it needs, with the names that pip knows.
     session
         The session class whose hooks say what is supported.
-    guards
-        Whether (and where) an output guard such as `+dp` can sit on it, or the gap.
+    exposure
+        What its aggregator sees, by which an output guard such as `+dp` adds noise; or the
+        gap when no guard can sit on it.
     """
 
     name: ClassVar[str]
@@ -61,7 +62,7 @@ class Technique:
     packages: ClassVar[Mapping[str, str]] = {}
     settings: ClassVar[type] = NoSettings
     session: ClassVar[type[Session]]
-    guards: ClassVar[Gap | None] = None
+    exposure: ClassVar[Exposure | Gap] = not_yet("this technique has no place for noise")
 
     def __init__(self, settings: Any = None) -> None:
         self.chosen = settings if settings is not None else self.settings()

@@ -32,7 +32,7 @@ class Settings:
 def plan_table(settings: Settings, public: Public) -> Plan:
     """One release: the contingency table."""
     shape = (public.levels["disease"], public.levels["factor"])
-    return Plan(settings, public, releases=1, depth=1, shapes={"table": shape})
+    return Plan(settings, public, releases=1, counts=True, depth=1, shapes={"table": shape})
 
 
 def count_cells(state: State, shard: Shard, memory: Memory) -> Cells:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -24,8 +23,8 @@ from petlab.perceptron import (
 )
 from petlab.plan import Plan, Public
 from petlab.result import Metric
-from petlab.rows import Dense, OwnerTotal, Rows, Stack
-from petlab.sampling import batch, steps_per_epoch
+from petlab.rows import OwnerTotal, Rows
+from petlab.sampling import steps_per_epoch
 from petlab.scores import agreement, classifier_metrics, softmax
 from petlab.session import Session
 from petlab.table import Table
@@ -44,7 +43,7 @@ class Settings:
 
     method: str = setting("gradient", "gradient (one sum a step) or fedavg (local epochs)")
     hidden: str = setting("32", "hidden layer sizes, such as 64,32")
-    activation: str = setting("relu", "relu, or square (which encrypted scoring can compute)")
+    activation: str = setting("relu", "relu, tanh, or square (which encrypted scoring can compute)")
     epochs: int = setting(10, "passes over the records; rounds of federated averaging")
     batch_share: float = setting(0.1, "share of each owner's records in one step")
     optimizer: str = setting("sgd", "sgd (momentum 0.9) or adam")
@@ -56,9 +55,16 @@ def plan_fit(settings: Settings, public: Public) -> Plan:
     """One release per step or federated round."""
     _check(settings)
     width = parameter_count(_sizes(settings, public))
-    shapes = {"gradient": (width + 1,), "weights": (width + 1,)}
+    shapes = {"gradient": (width,), "weights": (width + 1,)}
     if settings.method == "fedavg":
-        return Plan(settings, public, releases=settings.epochs, shapes=shapes)
+        return Plan(
+            settings,
+            public,
+            releases=settings.epochs,
+            local_steps=steps_per_epoch(settings.batch_share),
+            sample_rate=settings.batch_share,
+            shapes=shapes,
+        )
     steps = settings.epochs * steps_per_epoch(settings.batch_share)
     return Plan(settings, public, releases=steps, sample_rate=settings.batch_share, shapes=shapes)
 
@@ -74,30 +80,25 @@ def plan_score(settings: Settings, public: Public) -> Plan:
 
 
 def gradient(state: State, shard: Shard, memory: Memory) -> Rows:
-    """Gradient of each record in the batch, and a one to count it."""
+    """Gradient of each record in the batch."""
     sizes, activation = _model(state)
-    gradients = GradientRows(
+    return GradientRows(
         state["weights"], shard["features"], shard["classes"], sizes=sizes, activation=activation
     )
-    return Stack(gradients, Dense(np.ones((shard.rows, 1))))
 
 
 def local_training(state: State, shard: Shard, memory: Memory) -> Rows:
     """One local epoch from the broadcast weights: n times the new weights, and n."""
     sizes, activation = _model(state)
-    rate, share, epoch, seed = state["training"]
-    weights = state["weights"]
-    steps = steps_per_epoch(share)
+    rate, share, epoch, seed, clip_norm = state["training"]
+    weights, steps = state["weights"], steps_per_epoch(share)
     for step in range(steps):
-        drawn = batch(shard.rows, share, int(epoch) * steps + step, seed=(int(seed), shard.owner))
+        drawn = shard.steps.draw(shard, share, int(epoch) * steps + step, seed=int(seed))
         rows = GradientRows(
-            weights,
-            shard["features"][drawn],
-            shard["classes"][drawn],
-            sizes=sizes,
-            activation=activation,
+            weights, drawn["features"], drawn["classes"], sizes=sizes, activation=activation
         )
-        weights = weights - rate * rows.total() / max(1, rows.count)
+        gradient = shard.steps.total(rows, clip_norm)
+        weights = weights - rate * gradient / (share * shard.rows)
     return OwnerTotal(np.r_[weights * shard.rows, shard.rows])
 
 
@@ -132,14 +133,15 @@ def _descend(session: Session, plan: Plan, weights: np.ndarray) -> np.ndarray:
         fn=gradient,
         shape=plan.shapes["gradient"],
         unit="record",
-        unit_norm=float(np.hypot(settings.clip_norm, 1.0)),
+        unit_norm=settings.clip_norm,
         coordinate_max=GRADIENT_MAX,
     )
     optimizer = Optimizer(settings.optimizer, settings.learning_rate, weights)
+    expected = plan.sample_rate * plan.public.records
     for step in range(plan.releases):
         state = _state(plan, optimizer.weights)
         total = session.sum(contribution, state, to=ANALYST, step=step)
-        optimizer.step(total.value[:-1] / max(1.0, total.value[-1]))
+        optimizer.step(total.value / expected)
     return optimizer.weights
 
 
@@ -151,9 +153,16 @@ def _average(session: Session, plan: Plan, weights: np.ndarray) -> np.ndarray:
         unit="owner",
         coordinate_max=WEIGHT_MAX * plan.public.records_max,
         weighted="weights",
+        local_steps=True,
     )
     for epoch in range(settings.epochs):
-        training = [settings.learning_rate, settings.batch_share, epoch, session.seed]
+        training = [
+            settings.learning_rate,
+            settings.batch_share,
+            epoch,
+            session.seed,
+            settings.clip_norm,
+        ]
         state = {**_state(plan, weights), "training": np.array(training)}
         total = session.sum(contribution, state, to=ANALYST)
         weights = total.value[:-1] / total.value[-1]
@@ -247,11 +256,6 @@ class Perceptron(Task):
         return outputs(weights, test["features"], sizes, settings.activation)
 
 
-class _Square:
-    def __call__(self, z: Any) -> Any:
-        return z * z
-
-
 def _fit(train: Records, settings: Settings) -> np.ndarray:
     """Train with torch.nn and torch.optim on pooled records; return flat weights."""
     import torch
@@ -265,7 +269,9 @@ def _fit(train: Records, settings: Settings) -> np.ndarray:
     for module, (w, b) in zip(linear, start, strict=True):
         module.weight.data = torch.tensor(w.T.copy())
         module.bias.data = torch.tensor(b.copy())
-    activation = torch.relu if settings.activation == "relu" else _Square()
+    activation = {"relu": torch.relu, "tanh": torch.tanh, "square": torch.square}[
+        settings.activation
+    ]
     parameters = [p for module in linear for p in module.parameters()]
     optimizer = (
         torch.optim.Adam(parameters, lr=settings.learning_rate)

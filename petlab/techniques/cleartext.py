@@ -10,6 +10,7 @@ from petlab.aggregation import Aggregation, PlainAggregation
 from petlab.contribution import Total
 from petlab.party import ANALYST, CURATOR, Owner, Shard
 from petlab.protected import Layout, Local, Protected
+from petlab.release import Exposure
 from petlab.result import Guarantee
 from petlab.session import SumRequest
 from petlab.technique import Technique
@@ -35,10 +36,9 @@ class CleartextSession(Accumulators):
         state = wire.unpack(self.send(self.place, self.pool, "state", wire.pack(request.state)))
         with self.meter.phase("compute", party=self.pool):
             value = np.sum([self.contribute(o, request, state) for o in self._pooled], axis=0)
-        noise = None
-        if self.release:
-            with self.meter.phase("protect", party=self.pool):
-                value, noise = self.release.noisy(value, contribution)
+        with self.meter.phase("protect", party=self.pool):
+            value = self._noisy_at(CURATOR, value, contribution)
+        noise = self._account(contribution)
         message = self.send(self.pool, request.reader, "total", wire.pack({"total": value}))
         value = wire.unpack(message)["total"].reshape(contribution.shape)
         return Total(value, owners=len(self._pooled), noise=noise)
@@ -105,4 +105,5 @@ class Cleartext(Technique):
     name = "cleartext"
     title = "Cleartext (no protection)"
     protects = "nothing; the reference that every table is compared with"
+    exposure = Exposure(places=(CURATOR,), contributions=True)
     session = CleartextSession

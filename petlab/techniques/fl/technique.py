@@ -11,7 +11,8 @@ from petlab import wire
 from petlab.contribution import Contribution, State, Total, qualified_name, resolve
 from petlab.errors import ProtocolError, UsageError
 from petlab.ops import never, not_yet
-from petlab.party import Owner
+from petlab.party import AGGREGATOR, OWNERS, Owner
+from petlab.release import Exposure
 from petlab.result import Guarantee
 from petlab.session import Opening, Session, SumRequest
 from petlab.task import setting
@@ -27,7 +28,6 @@ STRATEGIES = {
     "fedtrimmedavg": "FedTrimmedAvg",
     "krum": "Krum",
 }
-AGGREGATOR = "aggregator"
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,12 @@ class FederatedSession(Session):
         value = next(iter(merged.values())).numpy().astype(float) * sum(weights)
         if averaged:
             value = np.r_[value.ravel(), sum(weights)]
+        value = self._noisy_at(AGGREGATOR, value.ravel(), contribution)
         if contribution.integer:
             # The average of integers comes back with a rounding error of the last bit.
             value = np.rint(value)
-        return Total(value.reshape(contribution.shape), owners=len(replies))
+        noise = self._account(contribution)
+        return Total(value.reshape(contribution.shape), owners=len(replies), noise=noise)
 
     def _answer(self, message: Any, context: Any) -> Any:
         """Compute one owner's reply; what Flower's client app runs."""
@@ -133,6 +135,8 @@ class FederatedSession(Session):
         request = SumRequest(contribution, state, AGGREGATOR, step)
         total = self.contribute(owner, request, state)
         self.plain_bytes += total.nbytes
+        with self.meter.phase("protect", party=owner.name):
+            total = self._noisy_at(OWNERS, total, contribution)
         if not contribution.weighted:
             return "total", total, 1.0
         shape = state[contribution.weighted].shape
@@ -165,7 +169,7 @@ class FederatedLearning(Technique):
     packages = {"flwr": "flwr==1.41.0"}  # noqa: RUF012
     settings = Settings
     session = FederatedSession
-    guards = not_yet("noise from the owners or the aggregator comes with the composition of DP")
+    exposure = Exposure(places=(OWNERS, AGGREGATOR), contributions=True)
 
     def warm_up(self) -> None:
         """Import Flower's runtime."""

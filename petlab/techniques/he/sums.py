@@ -55,6 +55,10 @@ class EncryptedSums:
             )
         return 0 if bound.integer else room
 
+    def grid(self, bound: Bound) -> float:
+        """Return the value of the last fixed-point bit."""
+        return 2.0 ** -self.scale_bits(bound)
+
     def protect(self, total: np.ndarray, bound: Bound) -> bytes:
         """Encrypt one party's total under the public key."""
         import tenseal as ts
