@@ -49,7 +49,7 @@ def outputs(parameters: Any, x: Any, sizes: Sequence[int], activation: str) -> A
 
 
 _ACTIVATE: dict[str, Callable[[Any], Any]] = {
-    "relu": lambda z: z * (z > 0),
+    "relu": lambda z: np.maximum(z, 0) if isinstance(z, np.ndarray) else z.relu(),
     "square": lambda z: z * z,
     "tanh": lambda z: np.tanh(z) if isinstance(z, np.ndarray) else z.tanh(),
 }
@@ -74,9 +74,9 @@ class GradientRows(Rows):
         import torch
 
         self.count, self.width = len(x), len(parameters)
-        self._parameters = torch.tensor(parameters, dtype=torch.float64)
-        self._x = torch.tensor(x, dtype=torch.float64)
-        self._y = torch.tensor(y, dtype=torch.int64)
+        self._parameters = torch.from_numpy(np.array(parameters, float))
+        self._x = torch.from_numpy(np.asarray(x, float))
+        self._y = torch.from_numpy(np.asarray(y, np.int64))
         self._outputs = partial(outputs, sizes=tuple(sizes), activation=activation)
 
     def total(self, weights: np.ndarray | None = None) -> np.ndarray:

@@ -7,60 +7,24 @@ leading underscore, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from petlab import wire
-from petlab.aggregation import Aggregation
-from petlab.contribution import Contribution, Noise, State, Total
-from petlab.errors import DataError, OutOfRange, PlanExceeded, ProtocolError, UsageError
-from petlab.meter import Meter
+from petlab.contribution import Contribution, Total
+from petlab.errors import OutOfRange, PlanExceeded, ProtocolError, Unsupported, UsageError
 from petlab.ops import not_yet
-from petlab.party import AGGREGATOR, ANALYST, OWNERS, SERVER, Memory, Owner, Shard
-from petlab.plan import Plan
+from petlab.party import ANALYST, Memory, Owner, Shard
 from petlab.protected import Held, Layout, Local, Protected, Source
-from petlab.release import Release
 from petlab.result import Guarantee
-from petlab.rows import OwnerTotal, Rows
-from petlab.transcript import Transcript
+from petlab.summing import Opening, Summing, SumRequest
+
+__all__ = ["Into", "Opening", "Session", "SumRequest"]
 
 Into = Literal["none", "add", "replace"]
 
 
-@dataclass(frozen=True)
-class Opening:
-    """What a technique gets to open a session with.
-
-    Attributes
-    ----------
-    seed
-        Steers batches and initial models only, never keys, shares or noise.
-    release
-        What guards the outputs (differential privacy), or None.
-    record
-        Keep message payloads in the transcript.
-    """
-
-    shards: Sequence[Shard]
-    plan: Plan
-    seed: int = 0
-    release: Release | None = None
-    record: bool = False
-
-
-@dataclass(frozen=True)
-class SumRequest:
-    """One call of `Session.sum`, after validation."""
-
-    contribution: Contribution
-    state: State
-    reader: str
-    step: int | None
-
-
-class Session:
+class Session(Summing):
     """Operations over the owners' records, under one technique's protection.
 
     Parameters
@@ -69,18 +33,8 @@ class Session:
         Owners, plan, seed and output guard.
     """
 
-    place = ANALYST
-    """The party at which the program runs."""
-    aggregator = SERVER
-    """The party that adds protected contributions."""
-
     def __init__(self, opening: Opening) -> None:
-        self.plan, self.seed, self.release = opening.plan, opening.seed, opening.release
-        self.owners = [Owner(shard) for shard in opening.shards]
-        self.transcript = Transcript(record=opening.record)
-        self.meter = Meter(self.transcript, party=self.place)
-        self.plain_bytes = 0
-        self._released = 0
+        super().__init__(opening)
         with self.meter.phase("setup", party=self.place):
             self._set_up()
 
@@ -167,6 +121,7 @@ class Session:
 
     def reveal(self, value: Protected, *, to: str) -> np.ndarray:
         """Open a protected array to one reader, who is planned to see it."""
+        self._unguarded("reveal")
         self._spend(value.shape)
         return self._reveal(value, self._reader(to))
 
@@ -227,6 +182,7 @@ class Session:
         -------
         The array when `to` is a party, else None.
         """
+        self._unguarded("call")
         if (into == "none") == isinstance(to, Held):
             raise UsageError("call(): into='add' or 'replace' goes with an accumulator only.")
         for name, value in inputs.items():
@@ -239,99 +195,8 @@ class Session:
         inputs = self._guarantee()
         return self.release.guarantee(inputs) if self.release else inputs
 
-    # What every technique may rely on.
-
-    def send(self, sender: str, receiver: str, label: str, payload: bytes) -> bytes:
-        """Carry bytes between two parties; a message to oneself stays where it is."""
-        if sender == receiver:
-            return payload
-        return self.transcript.send(sender, receiver, label, payload)
-
-    def contribute(self, owner: Owner, request: SumRequest, state: State) -> np.ndarray:
-        """Compute, clip and total one owner's rows; shape (size,)."""
-        rows = self._rows(owner, request, state)
-        if self.release:
-            return self.release.clipped_total(rows, request.contribution)
-        return rows.total()
-
-    def _rows(self, owner: Owner, request: SumRequest, state: State) -> Rows:
-        contribution, shard = request.contribution, owner.shard
-        if shard.rows < contribution.min_units:
-            raise DataError(
-                f"{owner.name} has fewer than {contribution.min_units} records, so its "
-                "contribution would show them. Merge it with another owner."
-            )
-        if request.step is not None:
-            shard = self._sample(shard, request.step)
-        if self.release:
-            shard = replace(shard, steps=self.release.local_steps())
-        rows = contribution.fn(state, shard, owner.memory)
-        if rows.width != contribution.size:
-            raise ProtocolError(
-                f"{owner.name}: a row has {rows.width} numbers, declared {contribution.size}."
-            )
-        if isinstance(rows, OwnerTotal) != (contribution.unit == "owner"):
-            raise ProtocolError(f"{owner.name}: rows are not per {contribution.unit}.")
-        return rows
-
-    def _sample(self, shard: Shard, step: int) -> Shard:
-        if self.release:
-            return self.release.draw(shard, self.plan.sample_rate)
-        return shard.steps.draw(shard, self.plan.sample_rate, step, seed=self.seed)
-
-    # Hooks.
-
     def _set_up(self) -> None:
         """Make keys and whatever else does not depend on data."""
-
-    def _aggregation(self, *readers: str, terms: int) -> Aggregation:
-        """Return the way `terms` values are protected, added, and opened by the readers."""
-        raise NotImplementedError
-
-    def _sum(self, request: SumRequest) -> Total:
-        """Owners protect, the aggregator adds, the reader opens."""
-        contribution, count = request.contribution, len(self.owners)
-        helps = self.release is not None and self.release.place == AGGREGATOR
-        aggregation = self._aggregation(request.reader, terms=count + helps)
-        bound = contribution.bound(self.plan.public.records_max)
-        grid = aggregation.grid(bound)
-        state, blobs = wire.pack(request.state), []
-        states = [self.send(self.place, owner.name, "state", state) for owner in self.owners]
-        for owner, message in zip(self.owners, states, strict=True):
-            with self.meter.phase("compute", party=owner.name):
-                total = self.contribute(owner, request, wire.unpack(message))
-            self.plain_bytes += total.nbytes
-            with self.meter.phase("protect", party=owner.name):
-                total = self._noisy_at(OWNERS, total, contribution, grid)
-                blob = aggregation.protect(total, bound)
-            blobs.append(self.send(owner.name, self.aggregator, "contribution", blob))
-        with self.meter.phase("compute", party=self.aggregator):
-            if helps:
-                noise = self._noisy_at(AGGREGATOR, np.zeros(contribution.size), contribution, grid)
-                blobs.append(aggregation.protect(noise, bound))
-            combined = aggregation.add(blobs)
-        message = self.send(self.aggregator, request.reader, "total", combined)
-        with self.meter.phase("reveal", party=request.reader):
-            value = aggregation.open(message, bound, owners=len(blobs))
-        noise = self._account(contribution, grid)
-        return Total(value.reshape(contribution.shape), owners=count, noise=noise)
-
-    def _noisy_at(
-        self, place: str, total: np.ndarray, contribution: Contribution, grid: float = 0.0
-    ) -> np.ndarray:
-        """Add the noise that is due at this place, if any is."""
-        if self.release is None or self.release.place != place:
-            return total
-        return self.release.noisy(total, contribution, owners=self._noise_sources, grid=grid)
-
-    def _account(self, contribution: Contribution, grid: float = 0.0) -> Noise | None:
-        if self.release is None:
-            return None
-        return self.release.account(contribution, owners=self._noise_sources, grid=grid)
-
-    @property
-    def _noise_sources(self) -> int:
-        return len(self.owners) if self.release and self.release.place == OWNERS else 1
 
     _share: Any = not_yet("this technique has no protected arrays")
     _add: Any = not_yet("this technique does not add protected arrays")
@@ -347,6 +212,10 @@ class Session:
         raise NotImplementedError
 
     # Checks.
+
+    def _unguarded(self, operation: str) -> None:
+        if self.release:
+            raise Unsupported(f"{operation} opens a value whose sensitivity nobody declared.")
 
     def _spend(self, shape: tuple[int, ...]) -> None:
         if tuple(shape) not in {tuple(s) for s in self.plan.shapes.values()}:

@@ -76,8 +76,8 @@ class Calibration:
         self.place = exposure.places[0] if settings.noise == "auto" else settings.noise
         if self.place not in exposure.places:
             raise UsageError(
-                f"noise={settings.noise} does not fit this technique; {' or '.join(exposure.places)}"
-                " does."
+                f"noise={settings.noise} does not fit this technique. "
+                f"Known: {', '.join(exposure.places)}."
             )
         self.laplace = self._use_laplace()
         if not self.laplace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -89,6 +90,7 @@ class NoiseRelease:
         self._unit = "record" if contribution.local_steps else contribution.unit
         if self._is_private_already(contribution) or self._twin == "clip-only":
             return None
+        kind: Literal["laplace", "gaussian"]
         kind = "laplace" if self._calibration.laplace else "gaussian"
         return Noise(kind, self._deviation(contribution, owners, grid), terms=owners)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from petlab.guard import OutputGuard
-from petlab.ops import Op, never
+from petlab.ops import Op, never, not_yet
 from petlab.plan import Plan
 from petlab.release import Exposure
 from petlab.techniques.dp.calibration import Calibration, Settings
@@ -26,10 +26,9 @@ class DifferentialPrivacy(OutputGuard):
     protects = "the output, against whoever reads it"
     settings = Settings
     gaps = {  # noqa: RUF012
-        Op.SHARE: never(
-            "scores and linked counts are opened for single people, or without a "
-            "declared sensitivity"
-        )
+        Op.SHARE: never("linked counts and scores of single people declare no sensitivity"),
+        Op.HOLD: not_yet("what the readers of an accumulator see declares no sensitivity"),
+        Op.CALL: not_yet("what a single-party step sends on declares no sensitivity"),
     }
 
     def calibration(self, plan: Plan, exposure: Exposure) -> Calibration:

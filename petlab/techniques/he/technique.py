@@ -159,9 +159,9 @@ class EncryptedSession(Accumulators):
             kind="input",
             protects="Records and contributions, against the compute server, which has no key.",
             not_protected=(
-                f"What is opened to its reader. {exposed}Ciphertext noise is not flooded: decrypted "
-                "scores must not be shown to the server (IND-CPA-D), and a reader may learn "
-                "something of a plain operand from the noise (no circuit privacy)."
+                f"What is opened to its reader. {exposed}Ciphertext noise is not flooded: "
+                "decrypted scores must not be shown to the server (IND-CPA-D), and a reader may "
+                "learn something of a plain operand from the noise (no circuit privacy)."
             ),
             adversary="semi-honest server, colluding with no reader",
             trusted=(),

@@ -1,0 +1,161 @@
+"""How a sum is carried out: state out, contributions in, one total opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from petlab import wire
+from petlab.aggregation import Aggregation
+from petlab.contribution import Contribution, Noise, State, Total
+from petlab.errors import DataError, ProtocolError
+from petlab.meter import Meter
+from petlab.party import AGGREGATOR, ANALYST, OWNERS, SERVER, Owner, Shard
+from petlab.plan import Plan
+from petlab.release import Release
+from petlab.rows import OwnerTotal, Rows
+from petlab.transcript import Transcript
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a technique gets to open a session with.
+
+    Attributes
+    ----------
+    seed
+        Steers batches and initial models only, never keys, shares or noise.
+    release
+        What guards the outputs (differential privacy), or None.
+    record
+        Keep message payloads in the transcript.
+    """
+
+    shards: Sequence[Shard]
+    plan: Plan
+    seed: int = 0
+    release: Release | None = None
+    record: bool = False
+
+
+@dataclass(frozen=True)
+class SumRequest:
+    """One call of `Session.sum`, after validation."""
+
+    contribution: Contribution
+    state: State
+    reader: str
+    step: int | None
+
+
+class Summing:
+    """The part of a session that adds contributions; techniques override its hooks.
+
+    Parameters
+    ----------
+    opening
+        Owners, plan, seed and output guard.
+    """
+
+    place = ANALYST
+    """The party at which the program runs."""
+    aggregator = SERVER
+    """The party that adds protected contributions."""
+
+    def __init__(self, opening: Opening) -> None:
+        self.plan, self.seed, self.release = opening.plan, opening.seed, opening.release
+        self.owners = [Owner(shard) for shard in opening.shards]
+        self.transcript = Transcript(record=opening.record)
+        self.meter = Meter(self.transcript, party=self.place)
+        self.plain_bytes = 0
+        self._released = 0
+
+    def send(self, sender: str, receiver: str, label: str, payload: bytes) -> bytes:
+        """Carry bytes between two parties; a message to oneself stays where it is."""
+        if sender == receiver:
+            return payload
+        return self.transcript.send(sender, receiver, label, payload)
+
+    def contribute(self, owner: Owner, request: SumRequest, state: State) -> np.ndarray:
+        """Compute, clip and total one owner's rows; shape (size,)."""
+        rows = self._rows(owner, request, state)
+        if self.release:
+            return self.release.clipped_total(rows, request.contribution)
+        return rows.total()
+
+    def _rows(self, owner: Owner, request: SumRequest, state: State) -> Rows:
+        contribution, shard = request.contribution, owner.shard
+        if shard.rows < contribution.min_units:
+            raise DataError(
+                f"{owner.name} has fewer than {contribution.min_units} records, so its "
+                "contribution would show them. Merge it with another owner."
+            )
+        if request.step is not None:
+            shard = self._sample(shard, request.step)
+        if self.release:
+            shard = replace(shard, steps=self.release.local_steps())
+        rows = contribution.fn(state, shard, owner.memory)
+        if rows.width != contribution.size:
+            raise ProtocolError(
+                f"{owner.name}: a row has {rows.width} numbers, declared {contribution.size}."
+            )
+        if isinstance(rows, OwnerTotal) != (contribution.unit == "owner"):
+            raise ProtocolError(f"{owner.name}: rows are not per {contribution.unit}.")
+        return rows
+
+    def _sample(self, shard: Shard, step: int) -> Shard:
+        if self.release:
+            return self.release.draw(shard, self.plan.sample_rate)
+        return shard.steps.draw(shard, self.plan.sample_rate, step, seed=self.seed)
+
+    def _aggregation(self, *readers: str, terms: int) -> Aggregation:
+        """Return the way `terms` values are protected, added, and opened by the readers."""
+        raise NotImplementedError
+
+    def _sum(self, request: SumRequest) -> Total:
+        """Owners protect, the aggregator adds, the reader opens."""
+        contribution, count = request.contribution, len(self.owners)
+        helps = self.release is not None and self.release.place == AGGREGATOR
+        aggregation = self._aggregation(request.reader, terms=count + helps)
+        bound = contribution.bound(self.plan.public.records_max)
+        grid = aggregation.grid(bound)
+        state, blobs = wire.pack(request.state), []
+        states = [self.send(self.place, owner.name, "state", state) for owner in self.owners]
+        for owner, message in zip(self.owners, states, strict=True):
+            with self.meter.phase("compute", party=owner.name):
+                total = self.contribute(owner, request, wire.unpack(message))
+            self.plain_bytes += total.nbytes
+            with self.meter.phase("protect", party=owner.name):
+                total = self._noisy_at(OWNERS, total, contribution, grid)
+                blob = aggregation.protect(total, bound)
+            blobs.append(self.send(owner.name, self.aggregator, "contribution", blob))
+        with self.meter.phase("compute", party=self.aggregator):
+            if helps:
+                noise = np.zeros(contribution.size)
+                noise = self._noisy_at(AGGREGATOR, noise, contribution, grid)
+                blobs.append(aggregation.protect(noise, bound))
+            combined = aggregation.add(blobs)
+        message = self.send(self.aggregator, request.reader, "total", combined)
+        with self.meter.phase("reveal", party=request.reader):
+            value = aggregation.open(message, bound, owners=len(blobs))
+        value = value.reshape(contribution.shape)
+        return Total(value, owners=count, noise=self._account(contribution, grid))
+
+    def _noisy_at(
+        self, place: str, total: np.ndarray, contribution: Contribution, grid: float = 0.0
+    ) -> np.ndarray:
+        """Add the noise that is due at this place, if any is."""
+        if self.release is None or self.release.place != place:
+            return total
+        return self.release.noisy(total, contribution, owners=self._noise_sources, grid=grid)
+
+    def _account(self, contribution: Contribution, grid: float = 0.0) -> Noise | None:
+        if self.release is None:
+            return None
+        return self.release.account(contribution, owners=self._noise_sources, grid=grid)
+
+    @property
+    def _noise_sources(self) -> int:
+        return len(self.owners) if self.release and self.release.place == OWNERS else 1
