@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Cell", "Result", "compare", "compare_notebook", "run", "run_notebook"]
+__all__ = ["Budget", "Cell", "Result", "compare", "compare_notebook", "run", "run_notebook"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,4 +25,8 @@ def __getattr__(name: str) -> Any:
         from petlab import result
 
         return getattr(result, name)
+    if name == "Budget":
+        from petlab.budget import Budget
+
+        return Budget
     raise AttributeError(f"module 'petlab' has no attribute {name!r}")

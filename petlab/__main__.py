@@ -1,4 +1,4 @@
-"""The command line: `petlab list | run | sweep | report | card | doctor`."""
+"""The command line: `petlab list | run | plan | sweep | report | card | doctor`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ first steps:
   petlab list                                   what there is
   petlab run --task logreg --technique he --dataset wdbc
   petlab run --task logreg --technique dp --dataset wdbc --set epsilon=0.5
+  petlab plan --task deep --technique dp --dataset digits --set epsilon=3
   petlab sweep notebooks/sweeps/smoke.yml       a grid of notebooks
   petlab report                                 tables and plots of what the sweep left
 
@@ -64,7 +65,15 @@ def _run(options: argparse.Namespace) -> int:
     from petlab.evaluator import evaluate
 
     cell = _cell(options)
-    result = run_apart(cell, timeout_s=options.timeout) if options.timeout else evaluate(cell)
+    budget = None
+    if options.budget:
+        from petlab.budget import Budget
+
+        budget = Budget(options.budget)
+    if options.timeout:
+        result = run_apart(cell, timeout_s=options.timeout, budget=budget)
+    else:
+        result = evaluate(cell, budget=budget)
     if options.json:
         print(result.to_json())
     else:
@@ -72,6 +81,13 @@ def _run(options: argparse.Namespace) -> int:
 
         print(summary_text(result))
     return EXIT[result.status]
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from petlab.planning import describe_plan
+
+    print(describe_plan(_cell(options)))
+    return 0
 
 
 def _cell(options: argparse.Namespace) -> Cell:
@@ -202,7 +218,15 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = command("list", _list, "Show tasks, techniques, data sets and what goes together.")
     listing.add_argument("what", nargs="?", choices=LISTS, help="one of them; default: all")
-    _add_run(command("run", _run, "Run one cell and show its accuracy, cost and guarantee."))
+    run = command("run", _run, "Run one cell and show its accuracy, cost and guarantee.")
+    _add_cell(run)
+    run.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long")
+    run.add_argument("--json", action="store_true", help="print the result as JSON, nothing else")
+    run.add_argument("--budget", metavar="FILE", help="spend from a study's privacy budget")
+    plan = command(
+        "plan", _plan, "Say what a cell would release and spend: noise for an epsilon, or back."
+    )
+    _add_cell(plan)
     sweep = command("sweep", _sweep, "Run a grid of notebooks; what is there already is kept.")
     sweep.add_argument("sweep", help="YAML file, such as notebooks/sweeps/smoke.yml")
     sweep.add_argument("--out", default="reports/results", help="folder of results")
@@ -227,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
 Command = argparse.ArgumentParser
 
 
-def _add_run(run: argparse.ArgumentParser) -> None:
+def _add_cell(run: argparse.ArgumentParser) -> None:
     run.add_argument("--task", help="chi2, elm, logreg, deep")
     run.add_argument("--program", default="sums", help="sums (default), linked, score")
     run.add_argument("--technique", default="cleartext", help="such as he, fl, dp")
@@ -240,8 +264,6 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; repeatable"
     )
-    run.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long")
-    run.add_argument("--json", action="store_true", help="print the result as JSON, nothing else")
     run.add_argument("--cell", help="all of the above as JSON: a file, or - for standard input")
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from petlab.budget import Budget, BudgetExceeded
 from petlab.errors import PetlabError, UsageError, unknown
 from petlab.evaluator import evaluate, prepare
 from petlab.literals import parse_settings
@@ -38,11 +39,17 @@ def run(
     settings: Mapping[str, Setting] | None = None,
     data: str | None = None,
     card: str | None = None,
+    budget: Budget | None = None,
 ) -> Result:
     """Run one cell; see `petlab.Cell` for the parameters.
 
     The first cell of a process runs in it. Later ones run in a fresh process each, so that
     peak memory is theirs alone.
+
+    Parameters
+    ----------
+    budget
+        The study's privacy budget: the cell's releases are booked before data is touched.
 
     Raises
     ------
@@ -50,25 +57,30 @@ def run(
         A name or setting is unknown.
     DataError
         The data or its card is refused.
+    BudgetExceeded
+        The budget does not cover the cell.
     """
     given = dict(settings or {})
     cell = Cell(task, program, technique, dataset, parties, partition, seed, given, data, card)
-    return run_cell(cell)
+    return run_cell(cell, budget=budget)
 
 
-def run_cell(cell: Cell) -> Result:
+def run_cell(cell: Cell, *, budget: Budget | None = None) -> Result:
     """Run one cell here if this process is fresh, else in a process of its own."""
     global _ran_here
     if _ran_here:
-        return run_apart(cell)
+        return run_apart(cell, budget=budget)
     _ran_here = True
-    return evaluate(cell)
+    return evaluate(cell, budget=budget)
 
 
-def run_apart(cell: Cell, *, timeout_s: float | None = None) -> Result:
+def run_apart(
+    cell: Cell, *, timeout_s: float | None = None, budget: Budget | None = None
+) -> Result:
     """Run one cell in a fresh process; a time-out is a result, not an error."""
     prepare(cell)
     command = [sys.executable, "-m", "petlab", "run", "--cell", "-", "--json"]
+    command += ["--budget", str(budget.path)] if budget else []
     try:
         done = subprocess.run(
             command,
@@ -86,6 +98,8 @@ def run_apart(cell: Cell, *, timeout_s: float | None = None) -> Result:
     said = lines[-1].removeprefix("petlab: ") if lines else f"ended with status {done.returncode}"
     if done.returncode == UsageError.exit_status:
         raise UsageError(said)
+    if done.returncode == BudgetExceeded.exit_status:
+        raise BudgetExceeded(said)
     return Result(cell, Status.FAILED, said)
 
 

@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 import petlab
+from petlab.budget import Budget
 from petlab.dataset import Dataset, find_dataset
 from petlab.errors import DataError, MissingPackage, PetlabError, Unsupported, UsageError
 from petlab.meter import PeakMemory
 from petlab.partition import partition, split
 from petlab.party import SERVER, Shard, owner_names
-from petlab.plan import Plan
+from petlab.plan import Plan, Public
 from petlab.registry import find_program, find_task, find_technique, setting_owners
 from petlab.result import Cell, Cost, Metric, Result, Status
 from petlab.session import Opening
+from petlab.table import empty_table
 from petlab.task import Answer, Placement, Program, Records, Task, split_settings
 from petlab.technique import Run, Technique
 
@@ -66,13 +68,22 @@ def prepare(cell: Cell) -> Prepared:
     return Prepared(cell, task, program, technique, settings, limit)
 
 
-def evaluate(cell: Cell, *, dataset: Dataset | None = None) -> Result:
+def plan_cell(prepared: Prepared, dataset: Dataset) -> Plan:
+    """Plan a cell from its card alone, before any record is read."""
+    empty = empty_table(dataset.card)
+    public = _public(prepared, prepared.task.encode(empty, prepared.settings), dataset)
+    return prepared.program.plan(prepared.settings, public)
+
+
+def evaluate(cell: Cell, *, dataset: Dataset | None = None, budget: Budget | None = None) -> Result:
     """Run one cell in this process and return its result, whatever happens.
 
     Parameters
     ----------
     dataset
         The data set, when it was found already; else by the cell's name or files.
+    budget
+        The study's privacy budget, which the cell spends from.
 
     Raises
     ------
@@ -80,6 +91,8 @@ def evaluate(cell: Cell, *, dataset: Dataset | None = None) -> Result:
         The cell names something that does not exist.
     DataError
         The data or its card is refused.
+    BudgetExceeded
+        The budget does not cover the cell. Nothing was read.
     """
     started = time.time()
     prepared = prepare(cell)
@@ -90,6 +103,8 @@ def evaluate(cell: Cell, *, dataset: Dataset | None = None) -> Result:
         return Result(
             cell, Status.UNSUPPORTED, gap.reason, gap=str(gap.kind), provenance=provenance
         )
+    if budget:
+        provenance["budget"] = _spend(prepared, found, budget)
     try:
         prepared.technique.check_packages()
         train, test = _records(prepared, found)
@@ -120,15 +135,34 @@ def evaluate(cell: Cell, *, dataset: Dataset | None = None) -> Result:
     )
 
 
+def _spend(prepared: Prepared, dataset: Dataset, budget: Budget) -> dict[str, Any]:
+    """Book the cell's planned releases, and say where the study then stands."""
+    if budget.dataset != dataset.name:
+        raise UsageError(f"the budget is of {budget.dataset!r}, the cell of {dataset.name!r}.")
+    cell = prepared.cell
+    events = prepared.technique.events(plan_cell(prepared, dataset))
+    budget.spend(f"{cell.name} ({cell.digest})", events)
+    return {
+        "epsilon": budget.epsilon,
+        "delta": budget.delta,
+        "spent": budget.spent_epsilon,
+    }
+
+
+def _public(prepared: Prepared, records: Records, dataset: Dataset) -> Public:
+    public = replace(records.public, observed=dataset.card.observed)
+    if prepared.records_max is not None:
+        public = replace(public, records_max=prepared.records_max)
+    return public
+
+
 def _records(prepared: Prepared, dataset: Dataset) -> tuple[Records, Records]:
     """Training and test records, encoded; the same for every technique."""
     table = dataset.load()
     records = prepared.task.encode(table, prepared.settings)
     card = table.card
     sites = table.values[card.site] if card.site else None
-    public = replace(records.public, observed=card.observed)
-    if prepared.records_max is not None:
-        public = replace(public, records_max=prepared.records_max)
+    public = _public(prepared, records, dataset)
     if table.rows > public.records_max:
         raise DataError(
             f"the table has more than records_max = {public.records_max} records. Set "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from petlab.accountant import Event
 from petlab.ops import Gap, Op
 from petlab.plan import Plan
 from petlab.release import Exposure, Release
@@ -33,6 +34,10 @@ class OutputGuard:
 
     def release(self, plan: Plan, exposure: Exposure) -> Release:
         """Calibrate the guard for everything a plan releases."""
+        raise NotImplementedError
+
+    def events(self, plan: Plan, exposure: Exposure) -> tuple[Event, ...]:
+        """List what a plan's releases spend of a privacy budget."""
         raise NotImplementedError
 
 
@@ -68,9 +73,17 @@ class Guarded(Technique):
 
     def release(self, plan: Plan) -> Release:
         """Return the guard, calibrated for a plan."""
+        return self.guard.release(plan, self._exposure)
+
+    def events(self, plan: Plan) -> tuple[Event, ...]:
+        """List what a plan's releases spend of a privacy budget."""
+        return self.guard.events(plan, self._exposure)
+
+    @property
+    def _exposure(self) -> Exposure:
         exposure = self.base.exposure
         assert isinstance(exposure, Exposure)
-        return self.guard.release(plan, exposure)
+        return exposure
 
     def execute(self, program: Program, opening: Opening) -> Run:
         """Run where the base technique runs programs, if all it opens can be guarded."""

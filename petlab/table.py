@@ -83,6 +83,18 @@ def read_table(path: Path, card: Card) -> Table:
     return table
 
 
+def empty_table(card: Card) -> Table:
+    """Make a table of no records: what a card alone says about the encoded columns."""
+    values: dict[str, np.ndarray] = {
+        column.name: np.zeros(0, float if column.kind == "number" else np.int64)
+        for column in _stored(card)
+    }
+    columns: list[Column] = []
+    for column in card.features:
+        columns += _complete(values, column)
+    return Table(card, values, tuple(columns), 0)
+
+
 def _stored(card: Card) -> list[Column]:
     return [c for c in card.columns.values() if c.name != card.id]
 

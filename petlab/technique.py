@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from petlab.accountant import Event
 from petlab.errors import MissingPackage, PlanExceeded
 from petlab.meter import OFFLINE
 from petlab.ops import Gap, Kind, Op, not_yet
@@ -95,6 +96,10 @@ class Technique:
     def release(self, plan: Plan) -> Release | None:
         """Return the output guard for a plan, or None."""
         return None
+
+    def events(self, plan: Plan) -> tuple[Event, ...]:
+        """List what a plan's releases spend of a privacy budget: nothing without a guard."""
+        return ()
 
     def open(self, opening: Opening) -> Session:
         """Open a session over the owners' shards."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from petlab.accountant import Event
 from petlab.guard import OutputGuard
 from petlab.ops import Op, never, not_yet
 from petlab.plan import Plan
@@ -38,3 +39,7 @@ class DifferentialPrivacy(OutputGuard):
     def release(self, plan: Plan, exposure: Exposure) -> NoiseRelease:
         """Return the guard for a plan."""
         return NoiseRelease(self.calibration(plan, exposure))
+
+    def events(self, plan: Plan, exposure: Exposure) -> tuple[Event, ...]:
+        """List what a plan's releases spend of a privacy budget."""
+        return self.calibration(plan, exposure).events

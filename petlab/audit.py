@@ -1,0 +1,334 @@
+"""An empirical floor under epsilon: how much one training run tells about its records.
+
+Canaries are training records with a wrong label, each left in or out by a fair coin. Whoever
+reads the trained model guesses the coins from the model's loss on the wrong labels; under
+(epsilon, delta)-differential privacy nobody guesses too many of them right, so that many right
+guesses refute a claimed epsilon. Few right guesses prove nothing: a floor is not a guarantee.
+
+References
+----------
+.. [1] Steinke, Nasr, Jagielski, Privacy Auditing with One (1) Training Run, NeurIPS 2023,
+   arXiv:2305.08846: algorithm 1, theorem 5.2 (proposition 5.1 for delta = 0), appendix D.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from petlab.dataset import Dataset, find_dataset
+from petlab.errors import DataError, UsageError
+from petlab.evaluator import Prepared, _place, _records, prepare
+from petlab.party import Shard
+from petlab.result import Cell, Setting
+from petlab.session import Opening
+from petlab.task import Placement, Records
+from petlab.technique import Run
+
+CANARIES = 600
+GUESSED = (0.1, 0.4, 0.8)
+"""Shares of the canaries that are guessed, fixed beforehand; the best one is reported, and each
+is tested at a third of the allowed error (Bonferroni)."""
+DELTA = 1e-5
+"""Delta at which a technique without a delta of its own is audited."""
+SEARCH_END = 50.0
+"""No epsilon above this is ever claimed: exp(50) is certainty."""
+
+OVERFITTING: Mapping[str, Setting] = {
+    "hidden": "128",
+    "epochs": 40,
+    "batch_share": 0.25,
+    "learning_rate": 0.3,
+    "clip_norm": 1.0,
+}
+"""Settings of `deep` under which it learns canaries by heart if nothing keeps it from that:
+an audit of a model that hardly trains finds nothing, whatever is wrong with its noise."""
+
+_MARK = "canary"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the guesses of one audit refute.
+
+    Attributes
+    ----------
+    lower_bound
+        Every smaller epsilon is refuted at this confidence; 0 when nothing is.
+    accounted
+        Epsilon that the run claims for itself, or None where it claims none.
+    delta
+        At which the bound holds.
+    confidence
+        Chance that the bound is right, at least.
+    canaries
+        Mislabelled records, each left in or out by a fair coin.
+    included
+        How many were in.
+    guesses, correct
+        Guesses made, and right ones among them, for the share that gave the bound.
+    cpu_s
+        Of preparation, training and scoring together.
+    notes
+        What the numbers do and do not say.
+    """
+
+    cell: Cell
+    lower_bound: float
+    accounted: float | None
+    delta: float
+    confidence: float
+    canaries: int
+    included: int
+    guesses: int
+    correct: int
+    cpu_s: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the claimed epsilon is smaller than what was found."""
+        return self.accounted is not None and self.lower_bound > self.accounted
+
+    def __str__(self) -> str:
+        """One line for people."""
+        claim = "claims none" if self.accounted is None else f"accounted {self.accounted:.2f}"
+        return (
+            f"{self.cell.technique}: epsilon is at least {self.lower_bound:.2f} "
+            f"({self.confidence:.0%} confidence, delta {self.delta:g}), {claim}; "
+            f"{self.correct} of {self.guesses} guesses right, {self.canaries} canaries"
+            + (": REFUTED" if self.refuted else "")
+        )
+
+
+def audit(
+    cell: Cell,
+    *,
+    canaries: int = CANARIES,
+    guessed: Sequence[float] = GUESSED,
+    confidence: float = 0.95,
+    dataset: Dataset | None = None,
+) -> Audit:
+    """Bound epsilon of a cell from below, from one run of it with canaries.
+
+    The records are split, encoded and placed as they always are, and the technique's own
+    `execute` runs. Neighbours differ by adding or removing one record, as in petlab's
+    accounting: owners and the public number of records are fixed before the coins fall, so
+    that an excluded canary leaves no trace but its absence. Use settings under which the
+    model overfits (`OVERFITTING`).
+
+    Parameters
+    ----------
+    canaries
+        How many training records get a wrong label.
+    guessed
+        Shares of the canaries to guess, fixed beforehand: half of the guesses are "in", for
+        the smallest losses, half "out", for the largest. Several are Bonferroni-corrected.
+    confidence
+        Of the lower bound.
+
+    Raises
+    ------
+    UsageError
+        The program does not train a classifier from rows, or a number makes no sense.
+    DataError
+        There are fewer training records than canaries.
+    """
+    started = time.process_time()
+    prepared = prepare(cell)
+    _check(prepared, canaries, guessed, confidence)
+    prepared.technique.check_packages()
+    found = dataset or find_dataset(cell.dataset, data=cell.data, card=cell.card)
+    train, test = _records(prepared, found)
+    marked, planted = plant(train, canaries, seed=cell.seed)
+    included = _coins(canaries)
+    run = _run(prepared, marked, test, included)
+    losses = _losses(prepared, run, planted)
+    claim = run.guarantee
+    delta = DELTA if claim.delta is None else claim.delta
+    bound, guesses, correct = best_bound(
+        losses, included, delta=delta, guessed=guessed, confidence=confidence
+    )
+    return Audit(
+        cell=cell,
+        lower_bound=bound,
+        accounted=claim.epsilon,
+        delta=delta,
+        confidence=confidence,
+        canaries=canaries,
+        included=int(included.sum()),
+        guesses=guesses,
+        correct=correct,
+        cpu_s=time.process_time() - started,
+        notes=_notes(guessed),
+    )
+
+
+def plant(train: Records, count: int, *, seed: int) -> tuple[Records, Records]:
+    """Give some training records a wrong label.
+
+    Which records, and which labels, is steered by the seed and public; the coins are not.
+
+    Returns
+    -------
+    All records, marked with a canary's number or -1, and the canaries alone.
+
+    Raises
+    ------
+    DataError
+        There are not enough records.
+    """
+    if count > len(train.labels):
+        raise DataError(f"{count} canaries do not fit into the training records. Plant fewer.")
+    rng = np.random.default_rng([seed, 6])
+    chosen = rng.choice(len(train.labels), count, replace=False)
+    labels, mark = train.labels.copy(), np.full(len(train.labels), -1)
+    shift = rng.integers(1, train.public.classes, count)
+    labels[chosen] = (labels[chosen] + shift) % train.public.classes
+    mark[chosen] = np.arange(count)
+    arrays = {**train.arrays, "classes": labels, _MARK: mark}
+    marked = replace(train, arrays=arrays, labels=labels)
+    return marked, marked.take(chosen)
+
+
+def p_value(canaries: int, guesses: int, correct: int, epsilon: float, delta: float) -> float:
+    """Largest chance of so many right guesses under (epsilon, delta)-differential privacy.
+
+    Theorem 5.2 of [1]_: with W binomial of `guesses` tries at e^eps / (e^eps + 1) each,
+    P[W >= v] + 2 m delta max_i P[v > W >= v - i] / i. For delta = 0 it is the binomial tail
+    of proposition 5.1.
+
+    Parameters
+    ----------
+    canaries
+        m, each included by an independent fair coin.
+    guesses
+        r, which must not depend on the coins; the other canaries are abstained on.
+    correct
+        v.
+
+    References
+    ----------
+    .. [1] Steinke, Nasr, Jagielski, NeurIPS 2023.
+    """
+    from scipy.stats import binom
+
+    chance = 1 / (1 + np.exp(-epsilon))
+    tail = binom.sf(correct - 1, guesses, chance)
+    if not correct or not delta:
+        return float(min(1.0, tail))
+    steps = np.arange(1, correct + 1)
+    below = np.cumsum(binom.pmf(correct - steps, guesses, chance))
+    return float(min(1.0, tail + 2 * canaries * delta * (below / steps).max()))
+
+
+def lower_bound(
+    canaries: int, guesses: int, correct: int, *, delta: float, confidence: float = 0.95
+) -> float:
+    """Largest epsilon below which everything is refuted, by bisection on `p_value`."""
+    error = 1 - confidence
+    if p_value(canaries, guesses, correct, 0.0, delta) >= error:
+        return 0.0
+    low, high = 0.0, 1.0
+    while high < SEARCH_END and p_value(canaries, guesses, correct, high, delta) < error:
+        low, high = high, 2 * high
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        if p_value(canaries, guesses, correct, middle, delta) < error:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def best_bound(
+    losses: np.ndarray,
+    included: np.ndarray,
+    *,
+    delta: float,
+    guessed: Sequence[float] = GUESSED,
+    confidence: float = 0.95,
+) -> tuple[float, int, int]:
+    """Largest bound over the shares that are guessed, with its guesses and right ones.
+
+    Each share is tested at an equal part of the error, so that picking the best is paid for.
+
+    Parameters
+    ----------
+    losses
+        Of each canary, shape (m,): small where it seems to have been trained on.
+    included
+        The coins, shape (m,).
+    """
+    order, count = np.argsort(losses, kind="stable"), len(losses)
+    level = 1 - (1 - confidence) / len(guessed)
+    found = []
+    for share in guessed:
+        half = max(1, round(share * count / 2))
+        correct = int(included[order[:half]].sum() + (~included[order[-half:]]).sum())
+        bound = lower_bound(count, 2 * half, correct, delta=delta, confidence=level)
+        found.append((bound, 2 * half, correct))
+    return max(found, key=lambda entry: entry[0])
+
+
+def _run(prepared: Prepared, marked: Records, test: Records, included: np.ndarray) -> Run:
+    """Place all candidates, take the excluded ones away, run as always."""
+    shards, public = _place(prepared, marked, test)
+    plan = prepared.program.plan(prepared.settings, public)
+    release = prepared.technique.release(plan)
+    kept = [_without_excluded(shard, included) for shard in shards]
+    opening = Opening(kept, plan, seed=prepared.cell.seed, release=release)
+    return prepared.technique.execute(prepared.program, opening)
+
+
+def _without_excluded(shard: Shard, included: np.ndarray) -> Shard:
+    mark = shard[_MARK]
+    stays = shard.take(np.flatnonzero((mark < 0) | included[mark]))
+    return replace(stays, arrays={k: v for k, v in stays.arrays.items() if k != _MARK})
+
+
+def _coins(count: int) -> np.ndarray:
+    """Fair coins that no seed steers."""
+    bits = np.frombuffer(secrets.token_bytes((count + 7) // 8), np.uint8)
+    return np.unpackbits(bits)[:count].astype(bool)
+
+
+def _losses(prepared: Prepared, run: Run, canaries: Records) -> np.ndarray:
+    """Cross-entropy of each canary's wrong label under the trained model."""
+    from scipy.special import logsumexp
+
+    task: Any = prepared.task
+    scores = np.asarray(task._outputs(run.answer["weights"], canaries, prepared.settings))
+    return logsumexp(scores, axis=1) - scores[np.arange(len(scores)), canaries["classes"]]
+
+
+def _check(
+    prepared: Prepared, canaries: int, guessed: Sequence[float], confidence: float
+) -> None:
+    fits = prepared.program.placement is Placement.ROWS and hasattr(prepared.task, "_outputs")
+    if not fits:
+        raise UsageError(
+            f"{prepared.cell.task}/{prepared.cell.program} trains no classifier whose losses "
+            "could be audited. Use deep/sums."
+        )
+    if canaries < 2:
+        raise UsageError("an audit needs at least two canaries.")
+    if not guessed or not all(0 < share <= 1 for share in guessed):
+        raise UsageError("guessed takes shares between 0 and 1.")
+    if not 0 < confidence < 1:
+        raise UsageError("confidence must lie between 0 and 1.")
+
+
+def _notes(guessed: Sequence[float]) -> tuple[str, ...]:
+    shares = ", ".join(f"{share:.0%}" for share in guessed)
+    return (
+        "A lower bound from one run: a small one does not show that the run is private.",
+        f"Shares of canaries guessed: {shares}, fixed beforehand, each at "
+        f"1/{len(guessed)} of the error.",
+        "The guesser reads the final model only; the guarantee is for every release.",
+    )
