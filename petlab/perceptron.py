@@ -1,4 +1,8 @@
-"""Multilayer perceptrons as flat parameter vectors: initial values, outputs, gradients."""
+"""Small networks as flat parameter vectors: initial values, outputs, gradients.
+
+A network is a perceptron of the given layer sizes; with an image shape, a convolutional
+front stands before it, and the first size counts pixels.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,33 @@ from typing import Any
 
 import numpy as np
 
+from petlab.convolution import Image, front, front_count, front_size, initial_front
 from petlab.rows import Rows
 
+Watch = Callable[[Any, Any], None]
+"""Is shown a layer's inputs and sums."""
 ACTIVATIONS = ("relu", "square", "tanh")
 
 
-def parameter_count(sizes: Sequence[int]) -> int:
-    """Weights and biases of a perceptron with the given layer sizes."""
-    return sum((a + 1) * b for a, b in itertools.pairwise(sizes))
+def dense_sizes(sizes: Sequence[int], image: Image | None) -> list[int]:
+    """Layer sizes behind the convolutional front, if there is one."""
+    return list(sizes) if image is None else [front_size(image), *sizes[1:]]
 
 
-def initial_parameters(sizes: Sequence[int], *, seed: int) -> np.ndarray:
+def parameter_count(sizes: Sequence[int], image: Image | None = None) -> int:
+    """Weights and biases of a network."""
+    dense = dense_sizes(sizes, image)
+    before = 0 if image is None else front_count()
+    return before + sum((a + 1) * b for a, b in itertools.pairwise(dense))
+
+
+def initial_parameters(
+    sizes: Sequence[int], *, seed: int, image: Image | None = None
+) -> np.ndarray:
     """He-uniform weights and zero biases, flat; layer by layer, weights (a, b) then bias."""
     rng = np.random.default_rng([seed, 4])
-    parts = []
-    for a, b in itertools.pairwise(sizes):
+    parts = [] if image is None else [initial_front(rng)]
+    for a, b in itertools.pairwise(dense_sizes(sizes, image)):
         limit = np.sqrt(3 / a)
         parts += [rng.uniform(-limit, limit, a * b), np.zeros(b)]
     return np.concatenate(parts)
@@ -39,13 +55,38 @@ def layers(parameters: Any, sizes: Sequence[int]) -> list[tuple[Any, Any]]:
     return found
 
 
-def outputs(parameters: Any, x: Any, sizes: Sequence[int], activation: str) -> Any:
-    """Class scores before softmax, shape (rows, classes); numpy or torch."""
-    *hidden, (weights, bias) = layers(parameters, sizes)
-    for w, b in hidden:
-        z = x @ w + b
-        x = _ACTIVATE[activation](z)
-    return x @ weights + bias
+def outputs(
+    parameters: Any,
+    x: Any,
+    sizes: Sequence[int],
+    activation: str,
+    image: Image | None = None,
+    watch: Watch | None = None,
+) -> Any:
+    """Class scores before softmax, shape (rows, classes); numpy or torch.
+
+    Parameters
+    ----------
+    watch
+        Is shown every layer's inputs (rows, inputs, places) and sums (rows, outputs,
+        places) before activation; a dense layer has one place, a filter one per pixel.
+    """
+    activate = _ACTIVATE[activation]
+    if image is not None:
+        if isinstance(x, np.ndarray):
+            import torch
+
+            tensors = torch.from_numpy(np.array(parameters)), torch.from_numpy(x)
+            return outputs(*tensors, sizes, activation, image).numpy()
+        x = front(parameters, x, image, activate, watch)
+        parameters = parameters[front_count() :]
+    found = layers(parameters, dense_sizes(sizes, image))
+    for k, (weights, bias) in enumerate(found):
+        z = x @ weights + bias
+        if watch:
+            watch(x[:, :, None], z)
+        x = activate(z) if k < len(found) - 1 else z
+    return x
 
 
 _ACTIVATE: dict[str, Callable[[Any], Any]] = {
@@ -58,8 +99,7 @@ _ACTIVATE: dict[str, Callable[[Any], Any]] = {
 class GradientRows(Rows):
     """Per-example gradients of softmax cross-entropy, one row a record, never stored.
 
-    The total costs one backward pass; the norms, which only clipping needs, one
-    vectorised pass per example.
+    The total costs one backward pass; so do the norms, which only clipping needs.
     """
 
     def __init__(
@@ -70,6 +110,7 @@ class GradientRows(Rows):
         *,
         sizes: Sequence[int],
         activation: str,
+        image: Image | None = None,
     ) -> None:
         import torch
 
@@ -77,7 +118,7 @@ class GradientRows(Rows):
         self._parameters = torch.from_numpy(np.array(parameters, float))
         self._x = torch.from_numpy(np.asarray(x, float))
         self._y = torch.from_numpy(np.asarray(y, np.int64))
-        self._outputs = partial(outputs, sizes=tuple(sizes), activation=activation)
+        self._outputs = partial(outputs, sizes=tuple(sizes), activation=activation, image=image)
 
     def total(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Gradient of the summed (weighted) loss."""
@@ -93,16 +134,35 @@ class GradientRows(Rows):
         return parameters.grad.numpy()
 
     def norms(self, order: int = 2) -> np.ndarray:
-        """Norm of each example's gradient."""
+        """Norm of each example's gradient.
+
+        One backward pass for all examples: a layer's gradient is the product of its inputs
+        and of what flows back to its sums, whose norms are at hand (Goodfellow 2015,
+        Efficient Per-Example Gradient Computations; for filters, the product itself).
+        """
         import torch
 
         if not self.count:
             return np.zeros(0)
+        inputs: list[Any] = []
+        sums: list[Any] = []
 
-        def loss(parameters: Any, x: Any, y: Any) -> Any:
-            scores = self._outputs(parameters, x[None])
-            return torch.nn.functional.cross_entropy(scores, y[None])
+        def watch(x: Any, z: Any) -> None:
+            inputs.append(x.detach())
+            sums.append(z)
 
-        per_example = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))
-        gradients = per_example(self._parameters, self._x, self._y)
-        return torch.linalg.vector_norm(gradients, ord=order, dim=1).numpy()
+        parameters = self._parameters.clone().requires_grad_(True)
+        scores = self._outputs(parameters, self._x, watch=watch)
+        loss = torch.nn.functional.cross_entropy(scores, self._y, reduction="sum")
+        powers = torch.zeros(self.count, dtype=torch.float64)
+        for x, back in zip(inputs, torch.autograd.grad(loss, sums), strict=True):
+            powers += _power(x, back.reshape(self.count, back.shape[1], -1), order)
+        return (powers ** (1 / order)).numpy()
+
+
+def _power(x: Any, back: Any, order: int) -> Any:
+    """Sum over a layer's weights and biases of |gradient|^order, example by example."""
+    bias = (back.sum(2).abs() ** order).sum(1)
+    if x.shape[2] == 1:
+        return (x.abs() ** order).sum((1, 2)) * (back.abs() ** order).sum((1, 2)) + bias
+    return ((back @ x.transpose(1, 2)).abs() ** order).sum((1, 2)) + bias

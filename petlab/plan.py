@@ -25,6 +25,8 @@ class Public:
         Levels of the target.
     levels
         Numbers of levels of further named categories.
+    image
+        Height and width when the features are pixels, or None.
     owners
         Number of data owners.
     records_max
@@ -39,6 +41,7 @@ class Public:
     feature_norm: float = 0.0
     classes: int = 2
     levels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    image: tuple[int, int] | None = None
     owners: int = 1
     records_max: int = DEFAULT_RECORDS_MAX
     records: int = 0

@@ -12,7 +12,7 @@ from petlab.dataset import find_dataset
 from petlab.evaluator import evaluate
 from petlab.partition import partition
 from petlab.party import Shard, owner_names
-from petlab.plan import Plan
+from petlab.plan import Plan, Public
 from petlab.registry import find_task, find_technique
 from petlab.result import Cell, Result
 from petlab.session import Opening
@@ -35,6 +35,11 @@ def records_of(task: str, dataset: str, settings: Any, *, rows: int | None = Non
     return records if rows is None else records.take(np.arange(rows))
 
 
+def public_of(records: Records, owners: int) -> Public:
+    """What everybody knows of a study: how many owners, and how many records they have."""
+    return replace(records.public, owners=owners, records=len(records.labels))
+
+
 def spread(records: Records, owners: int) -> list[Shard]:
     """Shards of equal size."""
     parts = partition("iid", records.labels, owners, seed=0)
@@ -47,7 +52,8 @@ def recorded(
     technique: str, program: Program, shards: list[Shard], settings: Any, public: Any
 ) -> Run:
     """Run a program with every payload kept."""
-    plan: Plan = program.plan(settings, replace(public, owners=len(shards)))
+    records = sum(shard.rows for shard in shards)
+    plan: Plan = program.plan(settings, replace(public, owners=len(shards), records=records))
     chosen = find_technique(technique)
     return chosen.execute(program, Opening(shards, plan, record=True, release=chosen.release(plan)))
 

@@ -43,7 +43,7 @@ def test_the_worked_example_of_a_task_runs_under_every_technique(tmp_path, monke
         for technique in registry.technique_names():
             result = evaluate(Cell("prevalence", technique=technique, dataset="wdbc"))
             assert result.status == "ok", result.reason
-            if technique != "dp":
+            if "dp" not in technique.split("+"):
                 assert result.quality["count_max_error"].value == 0
     finally:
         registry.tasks.cache_clear()

@@ -13,7 +13,7 @@ from dp_accounting.pld import PLDAccountant
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from studies import evaluated, records_of, spread
+from studies import evaluated, public_of, records_of, spread
 
 from petlab import registry
 from petlab.accountant import (
@@ -27,12 +27,14 @@ from petlab.errors import OutOfRange, UsageError
 from petlab.evaluator import evaluate
 from petlab.independence import independence
 from petlab.noise import NoiseStream, to_grid
-from petlab.party import Shard
+from petlab.party import CURATOR, Shard
 from petlab.plan import Plan, Public
+from petlab.release import Exposure
 from petlab.result import Cell, Guarantee, Setting
 from petlab.rows import Dense
 from petlab.session import Opening
-from petlab.techniques.dp import CuratorRelease, Settings
+from petlab.techniques.dp.calibration import Calibration, Settings
+from petlab.techniques.dp.release import NoiseRelease
 
 DELTA = 1e-5
 
@@ -40,6 +42,21 @@ DELTA = 1e-5
 def guarded(task: str, program: str = "sums", dataset: str = "wdbc", **chosen: Setting) -> Any:
     """Result of a cell under a trusted curator."""
     return evaluated(Cell(task, program, "dp", dataset, settings=chosen))
+
+
+def calibration(settings: Settings, plan: Plan) -> Calibration:
+    """Noise of a plan at a trusted curator."""
+    return Calibration(settings, plan, Exposure(places=(CURATOR,), contributions=True))
+
+
+def curator(settings: Settings, plan: Plan) -> NoiseRelease:
+    """The guard of a trusted curator."""
+    return NoiseRelease(calibration(settings, plan))
+
+
+def released(release: NoiseRelease, total: np.ndarray, contribution: Contribution) -> np.ndarray:
+    """A total with the curator's noise."""
+    return release.noisy(total, contribution, owners=1, grid=0.0)
 
 
 # The accountant.
@@ -106,24 +123,24 @@ def test_printed_gaussian_epsilon_is_that_of_the_noise_added(
     guard = {k: v for k, v in chosen.items() if k not in own}
     config = found.settings(**own)
     records = records_of(task, "wdbc", config)
-    plan = found.programs["sums"].plan(config, replace(records.public, owners=2))
+    plan = found.programs["sums"].plan(config, public_of(records, 2))
     technique = registry.find_technique("dp", guard)
-    seen: list[tuple[float, float]] = []
+    seen: list[float] = []
     release = technique.release(plan)
-    add = release.noisy
+    draw = release._stream.gaussian
 
-    def watched(total: np.ndarray, contribution: Contribution) -> Any:
-        value, noise = add(total, contribution)
-        assert noise is not None
-        assert noise.mechanism == "gaussian"
-        seen.append((noise.scale, contribution.unit_norm or 0.0))
-        return value, noise
+    def watched(deviation: float, count: int) -> np.ndarray:
+        seen.append(deviation)
+        return draw(deviation, count)
 
-    release.noisy = watched
+    release._stream.gaussian = watched
+    contributions = asked_for(task, config, records)
     run = technique.execute(found.programs["sums"], Opening(spread(records, 2), plan, 0, release))
     assert len(seen) == plan.releases
-    scale, norm = seen[0]
-    theirs = independent_epsilon(scale / norm, len(seen), run.guarantee.delta)
+    assert len(set(seen)) == 1
+    norm = contributions[0][0].unit_norm
+    assert norm is not None
+    theirs = independent_epsilon(seen[0] / norm, len(seen), run.guarantee.delta)
     assert run.guarantee.epsilon == pytest.approx(theirs, rel=0.02)
     assert run.guarantee.epsilon == pytest.approx(chosen["epsilon"], rel=1e-6)
 
@@ -131,21 +148,33 @@ def test_printed_gaussian_epsilon_is_that_of_the_noise_added(
 @pytest.mark.parametrize("epsilon", [0.1, 1.0, 4.0])
 def test_printed_laplace_epsilon_is_that_of_the_noise_added(epsilon: float) -> None:
     """Pure epsilon, no delta; the privacy loss distribution of this scale agrees."""
-    release = CuratorRelease(Settings(epsilon=epsilon), plan_of(1))
-    contribution = counts_contribution()
-    _, noise = release.noisy(np.zeros(4), contribution)
-    assert noise == Noise("laplace", 1 / epsilon)
+    found = calibration(Settings(epsilon=epsilon), plan_of(1, counts=True))
+    release, contribution = NoiseRelease(found), counts_contribution()
+    scales: list[float] = []
+    draw = release._stream.discrete_laplace
+
+    def watched(scale: float, count: int) -> np.ndarray:
+        scales.append(scale)
+        return draw(scale, count)
+
+    release._stream.discrete_laplace = watched  # type: ignore[method-assign]
+    released(release, np.zeros(4), contribution)
+    assert scales == [pytest.approx(1 / epsilon)]
+    noise = release.account(contribution, owners=1, grid=0.0)
+    assert noise == Noise("laplace", scales[0])
     event = LaplaceDpEvent(1 / epsilon)
     # At delta 0 a privacy loss distribution that is cut off anywhere says infinity.
     theirs = PLDAccountant(value_discretization_interval=1e-4).compose(event).get_epsilon(1e-9)
-    assert release.spent == (pytest.approx(theirs, rel=0.02), 0.0)
+    assert found.epsilon == pytest.approx(theirs, rel=0.02)
+    assert found.delta == 0.0
 
 
 def test_unused_releases_are_not_refunded() -> None:
     """A program that stops early has still been told when to stop by the data."""
-    release = CuratorRelease(Settings(epsilon=1.0, mechanism="gaussian"), plan_of(10))
-    release.noisy(np.zeros(4), counts_contribution())
-    assert release.spent[0] == pytest.approx(1.0, rel=1e-6)
+    release = curator(Settings(epsilon=1.0, mechanism="gaussian"), plan_of(10))
+    released(release, np.zeros(4), counts_contribution())
+    release.account(counts_contribution(), owners=1, grid=0.0)
+    assert release.guarantee(NOTHING).epsilon == pytest.approx(1.0, rel=1e-6)
 
 
 # The noise.
@@ -198,8 +227,9 @@ def test_uniform_draws_never_make_an_infinite_sample() -> None:
 def test_released_totals_lie_on_the_public_grid() -> None:
     """The low bits of a released number do not depend on the data."""
     contribution = gaussian_contribution()
-    release = CuratorRelease(Settings(epsilon=1.0), plan_of(1))
-    value, noise = release.noisy(np.array([np.pi, 1e-9, 12345.678, -0.1]), contribution)
+    release = curator(Settings(epsilon=1.0), plan_of(1))
+    value = released(release, np.array([np.pi, 1e-9, 12345.678, -0.1]), contribution)
+    noise = release.account(contribution, owners=1, grid=0.0)
     assert noise is not None
     step = 2.0 ** (np.floor(np.log2(noise.scale)) - 20)
     np.testing.assert_array_equal(value / step, np.rint(value / step))
@@ -227,9 +257,13 @@ def test_insecure_seed_repeats_the_noise_and_is_named() -> None:
 # Clipping and sensitivity.
 
 
-def plan_of(releases: int, observed: tuple[str, ...] = ()) -> Plan:
+NOTHING = Guarantee(kind="none", protects="Nothing.", not_protected="All.")
+
+
+def plan_of(releases: int, observed: tuple[str, ...] = (), *, counts: bool = False) -> Plan:
     """A plan of so many releases."""
-    return Plan(None, Public(observed=observed), releases=releases, shapes={"x": (4,)})
+    public = Public(observed=observed)
+    return Plan(None, public, releases=releases, counts=counts, shapes={"x": (4,)})
 
 
 def nothing(state: Any, shard: Shard, memory: Any) -> Dense:
@@ -254,14 +288,14 @@ def gaussian_contribution(on_excess: Any = "clip") -> Contribution:
 def test_clipping_scales_long_rows_down_and_leaves_short_ones() -> None:
     """Direction kept, norm at the bound."""
     rows = np.array([[3.0, 4.0, 0, 0], [0.1, 0.2, 0, 0], [0, 0, 0, -8.0]])
-    release = CuratorRelease(Settings(), plan_of(1))
+    release = curator(Settings(), plan_of(1))
     total = release.clipped_total(Dense(rows), gaussian_contribution())
     np.testing.assert_allclose(total, [1.2 + 0.1, 1.6 + 0.2, 0, -2])
 
 
 def test_contribution_may_refuse_what_others_clip() -> None:
     """`on_excess="refuse"` releases nothing."""
-    release = CuratorRelease(Settings(), plan_of(1))
+    release = curator(Settings(), plan_of(1))
     with pytest.raises(OutOfRange, match="nothing was released"):
         release.clipped_total(Dense(np.full((1, 4), 9.0)), gaussian_contribution("refuse"))
 
@@ -272,12 +306,29 @@ def test_one_record_moves_a_clipped_total_by_its_bound_at_most(
 ) -> None:
     """Whatever the rows are: adding or removing one unit is what epsilon speaks of."""
     rows = np.random.default_rng(seed).normal(scale=size, size=(count, 4))
-    release = CuratorRelease(Settings(), plan_of(1))
+    release = curator(Settings(), plan_of(1))
     contribution = gaussian_contribution()
     whole = release.clipped_total(Dense(rows), contribution)
     for k in range(count):
         rest = release.clipped_total(Dense(np.delete(rows, k, axis=0)), contribution)
         assert np.linalg.norm(whole - rest) <= 2.0 * (1 + 1e-9)
+
+
+def asked_for(task: str, config: Any, records: Any) -> list[tuple[Contribution, Any]]:
+    """Contributions and states that a task's program asks one owner for."""
+    asked: list[tuple[Contribution, Any]] = []
+    program = registry.find_task(task).programs["sums"]
+    plan = program.plan(config, public_of(records, 1))
+    session = registry.find_technique("cleartext").open(Opening(spread(records, 1), plan))
+    total = session.sum
+
+    def watched(contribution: Contribution, state: Any = None, **rest: Any) -> Any:
+        asked.append((contribution, dict(state or {})))
+        return total(contribution, state, **rest)
+
+    session.sum = watched  # type: ignore[method-assign]
+    program(session, plan)
+    return asked
 
 
 CONTRIBUTING = [
@@ -302,22 +353,10 @@ def test_one_record_moves_a_contribution_by_its_declared_norm_at_most(
     Staying under the declared norm without clipping shows that clipping changes nothing,
     so that the totals are unbiased.
     """
-    found = registry.find_task(task)
-    config = found.settings(**chosen)
+    config = registry.find_task(task).settings(**chosen)
     records = worst_and_real(records_of(task, dataset, config, rows=40))
-    asked: list[tuple[Contribution, Any]] = []
-    program = found.programs["sums"]
-    plan = program.plan(config, replace(records.public, owners=1))
     shard = spread(records, 1)[0]
-    session = registry.find_technique("cleartext").open(Opening([shard], plan))
-    total = session.sum
-
-    def watched(contribution: Contribution, state: Any = None, **rest: Any) -> Any:
-        asked.append((contribution, dict(state or {})))
-        return total(contribution, state, **rest)
-
-    session.sum = watched  # type: ignore[method-assign]
-    program(session, plan)
+    asked = asked_for(task, config, records)
     assert asked
     for contribution, state in asked[:3]:
         arrays = {name: np.asarray(value) for name, value in state.items()}
@@ -350,7 +389,9 @@ def test_clip_only_twin_adds_no_noise_and_claims_nothing() -> None:
     assert twin.guarantee.epsilon is None
     assert twin.guarantee.delta is None
     assert twin.guarantee.kind == "none"
-    assert "without noise" in twin.guarantee.not_protected
+    assert "Everything that is opened" in twin.guarantee.not_protected
+    assert "twin, for comparison only" in twin.guarantee.protects
+    assert twin.guarantee.mechanism == "clip-only"
 
 
 @pytest.mark.parametrize("task", ["elm", "logreg"])
@@ -364,10 +405,9 @@ def test_noise_costs_more_than_clipping(task: str) -> None:
 
 def test_observed_ranges_are_named_as_not_protected() -> None:
     """A range that was read off the data is not covered by epsilon."""
-    release = CuratorRelease(Settings(), plan_of(1, observed=("age", "income")))
-    release.noisy(np.zeros(4), counts_contribution())
-    inputs = Guarantee(kind="none", protects="Nothing.", not_protected="All.")
-    assert "age, income" in release.guarantee(inputs).not_protected
+    release = curator(Settings(), plan_of(1, observed=("age", "income")))
+    released(release, np.zeros(4), counts_contribution())
+    assert "age, income" in release.guarantee(NOTHING).not_protected
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,14 @@ import pytest
 import tenseal as ts
 import toy_programs as toys
 from scipy import stats
-from studies import payloads, raw_record_found, recorded, records_of, spread
+from studies import (
+    payloads,
+    public_of,
+    raw_record_found,
+    recorded,
+    records_of,
+    spread,
+)
 
 from petlab import registry
 from petlab.aggregation import Bound
@@ -63,7 +70,7 @@ def study(name: str) -> tuple[Session, Any, list[Shard]]:
         given = {"epochs": 1, "hidden": "4", "activation": "square"}
     settings, program = task.settings(**given), task.programs[program_name]
     found = records_of(task_name, "wdbc", settings, rows=120)
-    public = replace(found.public, owners=2)
+    public = public_of(found, 2)
     if program_name == "linked":
         shards = [
             Shard(f"owner-{k + 1}", 120, {column: found[column]})

@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import toy_programs as toys
-from studies import evaluated, payloads, records_of, spread
+from studies import evaluated, payloads, public_of, records_of, spread
 
 from petlab import registry, tasks, techniques, wire
 from petlab.contribution import Contribution, qualified_name, resolve
@@ -325,7 +325,7 @@ def test_program_runs_in_another_process(task: str, settings: dict[str, Any]) ->
     found = registry.find_task(task)
     chosen = found.settings(**settings)
     records = records_of(task, "wdbc", chosen)
-    plan = found.programs["sums"].plan(chosen, replace(records.public, owners=2))
+    plan = found.programs["sums"].plan(chosen, public_of(records, 2))
     opening = Opening(spread(records, 2), plan, seed=4)
     there = Elsewhere().execute(found.programs["sums"], opening).answer
     here = registry.find_technique("cleartext").execute(found.programs["sums"], opening).answer
@@ -489,8 +489,9 @@ def test_dropped_in_task_works_under_every_technique() -> None:
         result = evaluate(Cell("counting", "sums", spec, "wdbc"))
         assert result.status is Status.OK, (spec, result.reason)
         worst = result.quality["count_max_error"].value
-        assert worst < 40 if spec == "dp" else worst == 0.0
-        if spec != "dp":
+        private = "dp" in spec.split("+")
+        assert worst < 60 if private else worst == 0.0
+        if not private:
             assert sorted(result.answer["counts"]) == [212, 357]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +28,10 @@ from petlab.scores import agreement, classifier_metrics, softmax
 from petlab.session import Session
 from petlab.table import Table
 from petlab.task import Answer, Placement, Records, Task, program, setting
+from petlab.torch_reference import fit_with_torch
 
 METHODS = ("gradient", "fedavg")
+MODELS = ("mlp", "cnn")
 WEIGHT_MAX = 64.0
 """Public bound on weights that travel; training past it is refused, not wrapped around."""
 GRADIENT_MAX = 64.0
@@ -42,6 +43,7 @@ class Settings:
     """Settings of the perceptron and its training."""
 
     method: str = setting("gradient", "gradient (one sum a step) or fedavg (local epochs)")
+    model: str = setting("mlp", "mlp, or cnn for data whose card says image")
     hidden: str = setting("32", "hidden layer sizes, such as 64,32")
     activation: str = setting("relu", "relu, tanh, or square (which encrypted scoring can compute)")
     epochs: int = setting(10, "passes over the records; rounds of federated averaging")
@@ -54,7 +56,9 @@ class Settings:
 def plan_fit(settings: Settings, public: Public) -> Plan:
     """One release per step or federated round."""
     _check(settings)
-    width = parameter_count(_sizes(settings, public))
+    if settings.model == "cnn" and public.image is None:
+        raise UsageError("model=cnn needs data whose card says image = [height, width].")
+    width = parameter_count(_sizes(settings, public), _image(settings, public))
     shapes = {"gradient": (width,), "weights": (width + 1,)}
     if settings.method == "fedavg":
         return Plan(
@@ -72,8 +76,10 @@ def plan_fit(settings: Settings, public: Public) -> Plan:
 def plan_score(settings: Settings, public: Public) -> Plan:
     """Two products and a square in a row; the scores of all records released."""
     _check(settings)
-    if settings.activation != "square":
-        raise UsageError("deep/score computes on protected records: --set activation=square.")
+    if settings.activation != "square" or settings.model != "mlp":
+        raise UsageError(
+            "deep/score computes on protected records: --set activation=square model=mlp."
+        )
     hidden = len(_sizes(settings, public)) - 2
     shapes = {"scores": (public.levels["scored"], public.classes)}
     return Plan(settings, public, releases=1, depth=1 + 2 * hidden, shapes=shapes)
@@ -81,22 +87,16 @@ def plan_score(settings: Settings, public: Public) -> Plan:
 
 def gradient(state: State, shard: Shard, memory: Memory) -> Rows:
     """Gradient of each record in the batch."""
-    sizes, activation = _model(state)
-    return GradientRows(
-        state["weights"], shard["features"], shard["classes"], sizes=sizes, activation=activation
-    )
+    return _gradient_rows(state, state["weights"], shard)
 
 
 def local_training(state: State, shard: Shard, memory: Memory) -> Rows:
     """One local epoch from the broadcast weights: n times the new weights, and n."""
-    sizes, activation = _model(state)
     rate, share, epoch, seed, clip_norm = state["training"]
     weights, steps = state["weights"], steps_per_epoch(share)
     for step in range(steps):
         drawn = shard.steps.draw(shard, share, int(epoch) * steps + step, seed=int(seed))
-        rows = GradientRows(
-            weights, drawn["features"], drawn["classes"], sizes=sizes, activation=activation
-        )
+        rows = _gradient_rows(state, weights, drawn)
         gradient = shard.steps.total(rows, clip_norm)
         weights = weights - rate * gradient / (share * shard.rows)
     return OwnerTotal(np.r_[weights * shard.rows, shard.rows])
@@ -105,7 +105,8 @@ def local_training(state: State, shard: Shard, memory: Memory) -> Rows:
 @program(requires={Op.SUM, Op.SAMPLE}, plan=plan_fit)
 def sums(session: Session, plan: Plan) -> Answer:
     """Train from summed gradients, or average weights that owners trained locally."""
-    weights = initial_parameters(_sizes(plan.settings, plan.public), seed=session.seed)
+    sizes, image = _sizes(plan.settings, plan.public), _image(plan.settings, plan.public)
+    weights = initial_parameters(sizes, seed=session.seed, image=image)
     train = _average if plan.settings.method == "fedavg" else _descend
     return Answer({"weights": train(session, plan, weights)})
 
@@ -174,11 +175,23 @@ def _state(plan: Plan, weights: np.ndarray) -> State:
         "weights": weights,
         "sizes": np.array(_sizes(plan.settings, plan.public)),
         "activation": np.array(ACTIVATIONS.index(plan.settings.activation)),
+        "image": np.array(_image(plan.settings, plan.public) or (), dtype=np.int64),
     }
 
 
-def _model(state: State) -> tuple[list[int], str]:
-    return [int(n) for n in state["sizes"]], ACTIVATIONS[int(state["activation"])]
+def _gradient_rows(state: State, weights: np.ndarray, shard: Shard) -> GradientRows:
+    return GradientRows(
+        weights,
+        shard["features"],
+        shard["classes"],
+        sizes=[int(n) for n in state["sizes"]],
+        activation=ACTIVATIONS[int(state["activation"])],
+        image=(int(state["image"][0]), int(state["image"][1])) if state["image"].size else None,
+    )
+
+
+def _image(settings: Settings, public: Public) -> tuple[int, int] | None:
+    return public.image if settings.model == "cnn" else None
 
 
 def _sizes(settings: Settings, public: Public) -> list[int]:
@@ -188,6 +201,7 @@ def _sizes(settings: Settings, public: Public) -> list[int]:
 
 def _check(settings: Settings) -> None:
     for name, value, known in (
+        ("model", settings.model, MODELS),
         ("method", settings.method, METHODS),
         ("activation", settings.activation, ACTIVATIONS),
         ("optimizer", settings.optimizer, OPTIMIZERS),
@@ -218,7 +232,8 @@ class Perceptron(Task):
         """Scaled features and class numbers."""
         features = encode(table)
         arrays = {"features": features.matrix, "classes": table.target}
-        public = Public(features.names, features.norm, len(table.card.classes))
+        classes = len(table.card.classes)
+        public = Public(features.names, features.norm, classes, image=table.card.image)
         return Records(arrays, public, table.target)
 
     def model(self, train: Records, settings: Settings) -> dict[str, np.ndarray]:
@@ -253,39 +268,21 @@ class Perceptron(Task):
 
     def _outputs(self, weights: np.ndarray, test: Records, settings: Settings) -> np.ndarray:
         sizes = _sizes(settings, test.public)
-        return outputs(weights, test["features"], sizes, settings.activation)
+        image = _image(settings, test.public)
+        return outputs(weights, test["features"], sizes, settings.activation, image)
 
 
 def _fit(train: Records, settings: Settings) -> np.ndarray:
-    """Train with torch.nn and torch.optim on pooled records; return flat weights."""
-    import torch
-
-    sizes = _sizes(settings, train.public)
-    torch.manual_seed(train.seed)
-    x = torch.tensor(train["features"])
-    y = torch.tensor(train["classes"])
-    linear = [torch.nn.Linear(a, b, dtype=torch.float64) for a, b in itertools.pairwise(sizes)]
-    start = layers(initial_parameters(sizes, seed=train.seed), sizes)
-    for module, (w, b) in zip(linear, start, strict=True):
-        module.weight.data = torch.tensor(w.T.copy())
-        module.bias.data = torch.tensor(b.copy())
-    activation = {"relu": torch.relu, "tanh": torch.tanh, "square": torch.square}[
-        settings.activation
-    ]
-    parameters = [p for module in linear for p in module.parameters()]
-    optimizer = (
-        torch.optim.Adam(parameters, lr=settings.learning_rate)
-        if settings.optimizer == "adam"
-        else torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9)
+    image = _image(settings, train.public)
+    return fit_with_torch(
+        train["features"],
+        train["classes"],
+        sizes=_sizes(settings, train.public),
+        image=image,
+        activation=settings.activation,
+        adam=settings.optimizer == "adam",
+        rate=settings.learning_rate,
+        epochs=settings.epochs,
+        batch=max(1, round(settings.batch_share * len(train.labels))),
+        seed=train.seed,
     )
-    size = max(1, round(settings.batch_share * len(x)))
-    for _ in range(settings.epochs):
-        for drawn in torch.randperm(len(x)).split(size):
-            z = x[drawn]
-            for module in linear[:-1]:
-                z = activation(module(z))
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(linear[-1](z), y[drawn]).backward()
-            optimizer.step()
-    flat = [(m.weight.detach().numpy().T.ravel(), m.bias.detach().numpy()) for m in linear]
-    return np.concatenate([part for pair in flat for part in pair])

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from petlab.audit.bound import GUESSED, best_bound
 from petlab.dataset import Dataset, find_dataset
 from petlab.errors import DataError, UsageError
 from petlab.evaluator import Prepared, _place, _records, prepare
@@ -31,13 +32,8 @@ from petlab.task import Placement, Records
 from petlab.technique import Run
 
 CANARIES = 600
-GUESSED = (0.1, 0.4, 0.8)
-"""Shares of the canaries that are guessed, fixed beforehand; the best one is reported, and each
-is tested at a third of the allowed error (Bonferroni)."""
 DELTA = 1e-5
 """Delta at which a technique without a delta of its own is audited."""
-SEARCH_END = 50.0
-"""No epsilon above this is ever claimed: exp(50) is certainty."""
 
 OVERFITTING: Mapping[str, Setting] = {
     "hidden": "128",
@@ -196,86 +192,6 @@ def plant(train: Records, count: int, *, seed: int) -> tuple[Records, Records]:
     return marked, marked.take(chosen)
 
 
-def p_value(canaries: int, guesses: int, correct: int, epsilon: float, delta: float) -> float:
-    """Largest chance of so many right guesses under (epsilon, delta)-differential privacy.
-
-    Theorem 5.2 of [1]_: with W binomial of `guesses` tries at e^eps / (e^eps + 1) each,
-    P[W >= v] + 2 m delta max_i P[v > W >= v - i] / i. For delta = 0 it is the binomial tail
-    of proposition 5.1.
-
-    Parameters
-    ----------
-    canaries
-        m, each included by an independent fair coin.
-    guesses
-        r, which must not depend on the coins; the other canaries are abstained on.
-    correct
-        v.
-
-    References
-    ----------
-    .. [1] Steinke, Nasr, Jagielski, NeurIPS 2023.
-    """
-    from scipy.stats import binom
-
-    chance = 1 / (1 + np.exp(-epsilon))
-    tail = binom.sf(correct - 1, guesses, chance)
-    if not correct or not delta:
-        return float(min(1.0, tail))
-    steps = np.arange(1, correct + 1)
-    below = np.cumsum(binom.pmf(correct - steps, guesses, chance))
-    return float(min(1.0, tail + 2 * canaries * delta * (below / steps).max()))
-
-
-def lower_bound(
-    canaries: int, guesses: int, correct: int, *, delta: float, confidence: float = 0.95
-) -> float:
-    """Largest epsilon below which everything is refuted, by bisection on `p_value`."""
-    error = 1 - confidence
-    if p_value(canaries, guesses, correct, 0.0, delta) >= error:
-        return 0.0
-    low, high = 0.0, 1.0
-    while high < SEARCH_END and p_value(canaries, guesses, correct, high, delta) < error:
-        low, high = high, 2 * high
-    while high - low > 1e-6:
-        middle = (low + high) / 2
-        if p_value(canaries, guesses, correct, middle, delta) < error:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-def best_bound(
-    losses: np.ndarray,
-    included: np.ndarray,
-    *,
-    delta: float,
-    guessed: Sequence[float] = GUESSED,
-    confidence: float = 0.95,
-) -> tuple[float, int, int]:
-    """Largest bound over the shares that are guessed, with its guesses and right ones.
-
-    Each share is tested at an equal part of the error, so that picking the best is paid for.
-
-    Parameters
-    ----------
-    losses
-        Of each canary, shape (m,): small where it seems to have been trained on.
-    included
-        The coins, shape (m,).
-    """
-    order, count = np.argsort(losses, kind="stable"), len(losses)
-    level = 1 - (1 - confidence) / len(guessed)
-    found = []
-    for share in guessed:
-        half = max(1, round(share * count / 2))
-        correct = int(included[order[:half]].sum() + (~included[order[-half:]]).sum())
-        bound = lower_bound(count, 2 * half, correct, delta=delta, confidence=level)
-        found.append((bound, 2 * half, correct))
-    return max(found, key=lambda entry: entry[0])
-
-
 def _run(prepared: Prepared, marked: Records, test: Records, included: np.ndarray) -> Run:
     """Place all candidates, take the excluded ones away, run as always."""
     shards, public = _place(prepared, marked, test)
@@ -307,9 +223,7 @@ def _losses(prepared: Prepared, run: Run, canaries: Records) -> np.ndarray:
     return logsumexp(scores, axis=1) - scores[np.arange(len(scores)), canaries["classes"]]
 
 
-def _check(
-    prepared: Prepared, canaries: int, guessed: Sequence[float], confidence: float
-) -> None:
+def _check(prepared: Prepared, canaries: int, guessed: Sequence[float], confidence: float) -> None:
     fits = prepared.program.placement is Placement.ROWS and hasattr(prepared.task, "_outputs")
     if not fits:
         raise UsageError(
