@@ -49,7 +49,7 @@ class Study:
             Shard(name, len(part), records.take(part).arrays)
             for name, part in zip(owner_names(OWNERS), parts, strict=True)
         ]
-        public = replace(records.public, owners=OWNERS)
+        public = replace(records.public, owners=OWNERS, records=len(records.labels))
         program = task.programs["sums"]
         return program, program.plan(settings, public), shards, public
 
@@ -98,15 +98,16 @@ class Descent:
         self.gradient = torch_gradient(self.sizes)
 
     def contribution(self, owner: int, step: int, weights: np.ndarray) -> np.ndarray:
-        """Summed gradient of one owner's batch, and its size."""
+        """Summed gradient of one owner's batch."""
         shard = self.shards[owner]
         drawn = batch(shard.rows, self.plan.sample_rate, step, seed=(0, shard.owner))
         x, y = shard["features"][drawn], shard["classes"][drawn]
-        return np.r_[self.gradient(weights, x, y), len(drawn)]
+        return self.gradient(weights, x, y)
 
     def step(self, total: np.ndarray) -> None:
         """Move the weights."""
-        self.velocity = 0.9 * self.velocity + total[:-1] / total[-1]
+        expected = self.plan.sample_rate * self.plan.public.records
+        self.velocity = 0.9 * self.velocity + total / expected
         self.weights = self.weights - self.rate * self.velocity
 
 

@@ -12,7 +12,17 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Budget", "Cell", "Result", "compare", "compare_notebook", "run", "run_notebook"]
+__all__ = [
+    "Budget",
+    "Cell",
+    "Result",
+    "compare",
+    "compare_notebook",
+    "epsilon_notebook",
+    "epsilon_study",
+    "run",
+    "run_notebook",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,6 +35,10 @@ def __getattr__(name: str) -> Any:
         from petlab import result
 
         return getattr(result, name)
+    if name in ("epsilon_study", "epsilon_notebook"):
+        from petlab import epsilon
+
+        return getattr(epsilon, name)
     if name == "Budget":
         from petlab.budget import Budget
 

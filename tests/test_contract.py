@@ -48,9 +48,11 @@ QUICK: dict[tuple[str, str], dict[str, Setting]] = {
     ("deep", "score"): {"epochs": 2, "hidden": "4", "activation": "square"},
 }
 TABLES = list(shipped())
-LARGE = {"taiwan_default", "digits", "german_credit"}
+LARGE = {"taiwan_default", "digits", "german_credit", "mnist5k"}
 """Tables whose cells take seconds."""
 BY_SIZE = [pytest.param(t, marks=pytest.mark.slow) if t in LARGE else t for t in TABLES]
+NARROW = [p for p, table in zip(BY_SIZE, TABLES, strict=True) if table != "mnist5k"]
+"""Tables for Newton's method: ten Hessians of 784 pixels take minutes."""
 
 
 def cell(task: str, program: str, spec: str, dataset: str = "wdbc", **settings: Setting) -> Cell:
@@ -309,9 +311,9 @@ def test_elm_past_the_condition_limit_says_so(spec: str) -> None:
 
 
 @pytest.mark.parametrize("spec", ["he", "fl"])
-@pytest.mark.parametrize("table", BY_SIZE)
+@pytest.mark.parametrize("table", NARROW)
 def test_newton_logreg_is_as_good_as_scikit_learn(table: str, spec: str) -> None:
-    """AUC within .005 of the pooled fit, on every shipped table."""
+    """AUC within .005 of the pooled fit, on every shipped table of moderate width."""
     result = evaluated(Cell("logreg", "sums", spec, table))
     assert result.status is Status.OK, result.reason
     assert result.quality["auc"].reference > 0.6  # the reference itself has learned something

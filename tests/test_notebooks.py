@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from petlab.api import check_parameters
+from petlab.epsilon import PARAMETERS as EPSILON_PARAMETERS
 from petlab.errors import UsageError
 from petlab.registry import tasks
 from petlab.result import Cell
@@ -33,8 +34,8 @@ def parameters(name: str) -> dict[str, object]:
 
 
 def test_every_task_has_a_notebook_and_there_is_one_to_compare():
-    """Notebooks are named for tasks."""
-    assert set(NAMES) == {*tasks(), "compare"}
+    """Notebooks are named for tasks; two more compare techniques and epsilons."""
+    assert set(NAMES) == {*tasks(), "compare", "epsilon"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,7 +56,10 @@ def test_a_notebook_is_thin_and_stripped(name):
 def test_parameters_are_the_fields_of_a_cell_with_type_and_help(name):
     """What papermill can set is exactly what decides a result."""
     wanted = {f.name for f in fields(Cell)}
-    wanted = wanted - {"technique"} | {"techniques"} if name == "compare" else wanted - {"task"}
+    wanted = {
+        "compare": wanted - {"technique"} | {"techniques"},
+        "epsilon": set(EPSILON_PARAMETERS),
+    }.get(name, wanted - {"task"})
     assert set(parameters(name)) == wanted
     source = next(c for c in read(name).cells if c.id == "parameters").source
     for line in source.splitlines():

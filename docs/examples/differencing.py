@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from page import Page, table
+from page import Page, percent, table
 
 from petlab.accountant import Event, total_epsilon
 from petlab.dataset import find_dataset
@@ -93,7 +93,7 @@ def page() -> Page:
             f"epsilon {a.epsilon:g}",
             f"{a.mean_error:.2f}",
             f"{a.guess_error:.0f}",
-            f"{a.within_five:.1%}".replace("%", " %"),
+            percent(a.within_five, 1),
             f"{a.spent:g}",
         ]
         for a in large

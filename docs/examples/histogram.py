@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from page import Page, table
+from page import Page, percent, table
 
 from petlab.dataset import find_dataset
 from petlab.noise import NoiseStream
@@ -74,9 +74,9 @@ def page() -> Page:
         [
             f"{epsilon:g}",
             f"{added / epsilon:g}",
-            f"{unchanged_chance(epsilon, added):.2%}".replace("%", " %"),
+            percent(unchanged_chance(epsilon, added), 2),
             f"{replaced / epsilon:g}",
-            f"{unchanged_chance(epsilon, replaced):.2%}".replace("%", " %"),
+            percent(unchanged_chance(epsilon, replaced), 2),
             f"{np.exp(epsilon):,.3g}" if epsilon < 5 else f"{np.exp(epsilon):,.0f}",
         ]
         for epsilon in EPSILONS

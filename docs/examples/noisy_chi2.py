@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from page import Page, table
+from page import Page, percent, table
 
 from petlab.contribution import Noise
 from petlab.independence import independence, pearson
@@ -14,10 +14,10 @@ from petlab.noise import NoiseStream
 
 PEOPLE = 569
 LEVEL = 0.05
-EPSILONS = (0.1, 0.3, 1.0, 3.0)
+EPSILONS = (0.03, 0.1, 0.3, 1.0)
 REPEATS = 300
-ROWS, COLUMNS = (0.37, 0.63), (0.5, 0.5)
-EFFECT = 0.08
+SICK, GENOTYPES = (0.37, 0.63), (0.49, 0.42, 0.09)
+EFFECT = 0.035
 """How far the cells of the dependent population are from independence."""
 SEED = 4
 
@@ -47,7 +47,7 @@ def naive_p(counts: np.ndarray) -> float:
     """What a package prints that takes noisy counts for exact ones."""
     from scipy import stats
 
-    return float(stats.chi2.sf(pearson(counts), 1))
+    return float(stats.chi2.sf(pearson(counts), 2))
 
 
 def honest_p(counts: np.ndarray, epsilon: float, seed: int) -> float:
@@ -59,8 +59,8 @@ def honest_p(counts: np.ndarray, epsilon: float, seed: int) -> float:
 def rates(epsilon: float, *, repeats: int = REPEATS) -> Rates:
     """Simulate studies with and without a dependence."""
     rng, stream = np.random.default_rng(SEED), NoiseStream(insecure_seed=SEED)
-    independent = np.outer(ROWS, COLUMNS)
-    dependent = independent + EFFECT * np.array([[1, -1], [-1, 1]])
+    independent = np.outer(SICK, GENOTYPES)
+    dependent = independent + EFFECT * np.array([[1, -1, 0], [-1, 1, 0]])
     found = np.zeros(4)
     for repeat in range(repeats):
         null, real = (
@@ -68,44 +68,44 @@ def rates(epsilon: float, *, repeats: int = REPEATS) -> Rates:
             for cells in (independent, dependent)
         )
         released, dependent_released = (
-            (counts + stream.discrete_laplace(1 / epsilon, 4)).reshape(2, 2)
+            (counts + stream.discrete_laplace(1 / epsilon, 6)).reshape(2, 3)
             for counts in (null, real)
         )
         found += (
             naive_p(released) < LEVEL,
             honest_p(released, epsilon, repeat) < LEVEL,
             honest_p(dependent_released, epsilon, repeat) < LEVEL,
-            naive_p(real.reshape(2, 2)) < LEVEL,
+            naive_p(real.reshape(2, 3)) < LEVEL,
         )
     return Rates(epsilon, *(float(share) for share in found / repeats))
 
 
 def page() -> Page:
-    """A 2 x 2 table of 569 people, with and without a dependence."""
+    """A 2 x 3 table of 569 people, with and without a dependence."""
     simulated = [rates(epsilon) for epsilon in EPSILONS]
     margin = 1.96 * np.sqrt(LEVEL * (1 - LEVEL) / REPEATS)
     header = ["epsilon", "naive: false alarms", "petlab: false alarms", "petlab: power"]
     rows = [
-        [f"{r.epsilon:g}", *(f"{v:.1%}".replace("%", " %") for v in (r.naive, r.honest, r.power))]
+        [f"{r.epsilon:g}", *(percent(v, 1) for v in (r.naive, r.honest, r.power))]
         for r in simulated
     ]
     body = f"""
-A disease and a genotype, {PEOPLE} people, a 2 x 2 table. Discrete Laplace noise of scale
-1 / epsilon is added to the four counts. Two ways to get a p value:
+A disease and a genotype, {PEOPLE} people, a 2 x 3 table. Discrete Laplace noise of scale
+1 / epsilon is added to the six counts. Two ways to get a p value:
 
 - **naive**: put the noisy counts into the usual chi-squared test;
 - **petlab**: compare the statistic with tables that were simulated without a dependence *and
   with the same noise* (`petlab.independence`, after Gaboardi, Lim, Rogers, Vadhan, ICML 2016).
 
 {REPEATS} simulated studies, tested at the 5 % level. False alarms: the disease and the genotype
-are independent, so 5 % are right ({margin:.1%} either way is chance). Power: they are not, and
-the usual test on exact counts finds it in {simulated[0].exact_power:.0%} of the studies.
+are independent, so 5 % are right ({percent(margin, 1)} either way is chance). Power: they are
+not, and the usual test on exact counts finds it in {percent(simulated[0].exact_power)} of the studies.
 
 {table(header, rows)}
 
 The chi-squared distribution describes how much counts vary by *sampling* people. Noise makes them
 vary more, and the naive test takes the excess for a discovery: at epsilon {EPSILONS[0]:g} it
-"discovers" something in {simulated[0].naive:.0%} of the studies in which there is nothing. The
+"discovers" something in {percent(simulated[0].naive)} of the studies in which there is nothing. The
 honest test keeps its promise at every epsilon and pays in power, which is what privacy costs.
 """
     return Page(

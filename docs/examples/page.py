@@ -56,6 +56,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """A share as people read it."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def save_figure(page: Page, path: Any) -> None:
     """Draw a page's figure as an SVG that two runs write alike."""
     import matplotlib

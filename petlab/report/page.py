@@ -10,9 +10,10 @@ from petlab.report import words
 from petlab.report.accuracy import accuracy_grids
 from petlab.report.costs import cost_grids
 from petlab.report.coverage import support_grid, trouble_grid
+from petlab.report.epsilon import curves
 from petlab.report.grid import Column, Entry, Grid, Group, head
 from petlab.report.guarantees import guarantee_grid, view_grids
-from petlab.report.plot import accuracy_against_cost
+from petlab.report.plot import accuracy_against_cost, accuracy_against_epsilon
 from petlab.report.study import Study, data_name, data_title, program_title, task_title
 from petlab.report.summary import asked, cautions, glance_grid, lessons, outcome_counts
 
@@ -31,7 +32,7 @@ def render(study: Study, *, command: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    plot = accuracy_against_cost(study)
+    plot, found = accuracy_against_cost(study), curves(study.results)
     return environment.get_template("page.html.j2").render(
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         date=_date(study),
@@ -48,6 +49,8 @@ def render(study: Study, *, command: str) -> str:
         guarantees=guarantee_grid(study),
         views=view_grids(study),
         plot=Markup(plot) if plot else None,
+        epsilon=Markup(drawn) if (drawn := accuracy_against_epsilon(found)) else None,
+        epsilon_sentences=[(f"{c.task}, {c.data}, {c.technique}", c.sentence) for c in found],
         trouble=trouble_grid(study),
         data=_data_grid(study),
         versions=_versions(study),

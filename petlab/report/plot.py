@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 
 from petlab.report import rounding, words
 from petlab.report.accuracy import blocks_of, direction, shown_metrics
+from petlab.report.epsilon import Curve, figure
 from petlab.report.interval import Estimate, estimate
 from petlab.report.study import Block, Study, Variant
 
@@ -40,6 +41,17 @@ def accuracy_against_cost(study: Study) -> str | None:
 
     with rc_context({"svg.hashsalt": "petlab", "svg.fonttype": "none", "font.size": 9}):
         return _named(_svg(_figure(study, panels)), _describe(panels))
+
+
+def accuracy_against_epsilon(found: Sequence[Curve]) -> str | None:
+    """Draw one panel per task and data set; None when no cell was run at two epsilons."""
+    if not found:
+        return None
+    from matplotlib import rc_context
+
+    with rc_context({"svg.hashsalt": "petlab-epsilon", "svg.fonttype": "none", "font.size": 9}):
+        text = "; ".join(f"{c.task} on {c.data} under {c.technique}" for c in found)
+        return _named(_svg(figure(found)), text, "Accuracy against epsilon")
 
 
 def _drawable(study: Study, task: str, program: str) -> list[Block]:
@@ -216,18 +228,19 @@ def _svg(figure: Any) -> str:
     return stream.getvalue()
 
 
-def _named(svg: str, description: str) -> str:
+def _named(svg: str, description: str, title: str = "Accuracy against cost") -> str:
     """Drop what only a file needs, and give screen readers a name and a description."""
     body = svg[svg.index("<svg") :]
     # Inside HTML neither namespace is needed, so that the page holds no address at all.
     body = re.sub(r' xmlns(:xlink)?="[^"]*"', "", body).replace("xlink:href", "href")
     body = re.sub(r' (width|height)="[0-9.]+pt"', "", body, count=2)
-    title = '<title id="plot-title">Accuracy against cost</title>'
-    words_ = f'<desc id="plot-text">{escape(description)}</desc>'
-    opening = '<svg role="img" aria-labelledby="plot-title plot-text" '
+    key = title.lower().replace(" ", "-")
+    heading = f'<title id="{key}-title">{escape(title)}</title>'
+    words_ = f'<desc id="{key}-text">{escape(description)}</desc>'
+    opening = f'<svg role="img" aria-labelledby="{key}-title {key}-text" '
     return re.sub(
         r"<svg ([^>]*)>",
-        lambda found: f"{opening}{found.group(1)}>{title}{words_}",
+        lambda found: f"{opening}{found.group(1)}>{heading}{words_}",
         body,
         count=1,
     )
