@@ -126,11 +126,14 @@ class GradientRows(Rows):
 
         if not self.count:
             return np.zeros(self.width)
-        parameters = self._parameters.clone().requires_grad_(True)
+        parameters = self._parameters.detach().requires_grad_(True)
         scores = self._outputs(parameters, self._x)
-        losses = torch.nn.functional.cross_entropy(scores, self._y, reduction="none")
-        scale = 1.0 if weights is None else torch.tensor(weights, dtype=torch.float64)
-        (losses * scale).sum().backward()
+        losses = torch.nn.functional.cross_entropy
+        if weights is None:
+            loss = losses(scores, self._y, reduction="sum")
+        else:
+            loss = losses(scores, self._y, reduction="none") @ torch.tensor(weights)
+        loss.backward()
         return parameters.grad.numpy()
 
     def norms(self, order: int = 2) -> np.ndarray:

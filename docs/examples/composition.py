@@ -127,8 +127,8 @@ a release that nobody paid for. And each mean is itself two releases on the same
 and a count: half of its {MEANS_EPSILON:g} goes to each.
 
 Repeated {REPEATS:,} times: the released median was the exact one in {percent(right)} of the
-repeats (ages are whole years, and many patients stand on either side); the typical errors of the two
-means were {errors[0]:.1f} and {errors[1]:.1f} beats per minute, beside a difference of
+repeats (ages are whole years, and many patients share them); the typical errors of the two means
+were {errors[0]:.1f} and {errors[1]:.1f} beats per minute, beside a difference of
 {younger.exact - older.exact:.1f} between the groups.
 
 The sum of epsilons is exact for pure epsilons and a rough bound for Gaussian noise, which

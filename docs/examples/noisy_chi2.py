@@ -99,7 +99,8 @@ A disease and a genotype, {PEOPLE} people, a 2 x 3 table. Discrete Laplace noise
 
 {REPEATS} simulated studies, tested at the 5 % level. False alarms: the disease and the genotype
 are independent, so 5 % are right ({percent(margin, 1)} either way is chance). Power: they are
-not, and the usual test on exact counts finds it in {percent(simulated[0].exact_power)} of the studies.
+not, and the usual test on exact counts finds it in {percent(simulated[0].exact_power)} of the
+studies.
 
 {table(header, rows)}
 

@@ -31,16 +31,16 @@ from petlab.session import Opening
 from petlab.task import Placement, Records
 from petlab.technique import Run
 
-CANARIES = 600
+CANARIES = 1000
 DELTA = 1e-5
 """Delta at which a technique without a delta of its own is audited."""
 
 OVERFITTING: Mapping[str, Setting] = {
     "hidden": "128",
-    "epochs": 40,
+    "epochs": 100,
     "batch_share": 0.25,
-    "learning_rate": 0.3,
-    "clip_norm": 1.0,
+    "learning_rate": 0.5,
+    "clip_norm": 8.0,
 }
 """Settings of `deep` under which it learns canaries by heart if nothing keeps it from that:
 an audit of a model that hardly trains finds nothing, whatever is wrong with its noise."""
