@@ -227,17 +227,10 @@ def _parser() -> argparse.ArgumentParser:
         "plan", _plan, "Say what a cell would release and spend: noise for an epsilon, or back."
     )
     _add_cell(plan)
-    sweep = command("sweep", _sweep, "Run a grid of notebooks; what is there already is kept.")
-    sweep.add_argument("sweep", help="YAML file, such as notebooks/sweeps/smoke.yml")
-    sweep.add_argument("--out", default="reports/results", help="folder of results")
-    sweep.add_argument("--jobs", type=int, default=1, help="notebooks at a time")
-    again = sweep.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="finish what is missing (default)")
-    again.add_argument("--fresh", action="store_true", help="run every cell again")
-    sweep.add_argument("--allow-failed", action="store_true", help="exit 0 even if a cell failed")
-    report = command("report", _report, "Write the report of a folder of results.")
-    report.add_argument("--results", default="reports/results", help="folder of results")
-    report.add_argument("--out", default="reports/site", help="folder of the report")
+    _add_grid(
+        command("sweep", _sweep, "Run a grid of notebooks; what is there already is kept."),
+        command("report", _report, "Write the report of a folder of results."),
+    )
     card = command("card", _card, "Draft a card for your own table, on standard output.")
     card.add_argument("file", help="CSV or Parquet file")
     card.add_argument("--target", required=True, help="column to predict or test")
@@ -249,6 +242,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 Command = argparse.ArgumentParser
+
+
+def _add_grid(sweep: argparse.ArgumentParser, report: argparse.ArgumentParser) -> None:
+    sweep.add_argument("sweep", help="YAML file, such as notebooks/sweeps/smoke.yml")
+    sweep.add_argument("--out", default="reports/results", help="folder of results")
+    sweep.add_argument("--jobs", type=int, default=1, help="notebooks at a time")
+    again = sweep.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="finish what is missing (default)")
+    again.add_argument("--fresh", action="store_true", help="run every cell again")
+    sweep.add_argument("--allow-failed", action="store_true", help="exit 0 even if a cell failed")
+    report.add_argument("--results", default="reports/results", help="folder of results")
+    report.add_argument("--out", default="reports/site", help="folder of the report")
 
 
 def _add_cell(run: argparse.ArgumentParser) -> None:

@@ -214,12 +214,15 @@ def test_the_bound_stays_under_the_accounted_epsilon(technique):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("technique", ["dp", "fl+dp"])
-def test_noise_that_is_switched_off_is_caught(technique, monkeypatch):
-    """The cell still claims epsilon 3; clipping alone protects nobody."""
+@pytest.mark.parametrize(("technique", "claim"), [("dp", 3.0), ("fl+dp", 2.0)])
+def test_noise_that_is_switched_off_is_caught(technique, claim, monkeypatch):
+    """The cell still makes its claim; clipping alone protects nobody.
+
+    Bounds of eight runs each were 3.45 to 4.15 for dp and 3.15 to 3.72 for fl+dp.
+    """
     monkeypatch.setattr(NoiseStream, "gaussian", lambda self, deviation, count: np.zeros(count))
-    found = audit(cell(technique, epsilon=3.0))
-    assert found.accounted == pytest.approx(3.0, abs=0.02)
+    found = audit(cell(technique, epsilon=claim))
+    assert found.accounted == pytest.approx(claim, abs=0.02)
     assert found.refuted, str(found)
 
 

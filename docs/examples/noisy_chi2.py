@@ -15,7 +15,7 @@ from petlab.noise import NoiseStream
 PEOPLE = 569
 LEVEL = 0.05
 EPSILONS = (0.03, 0.1, 0.3, 1.0)
-REPEATS = 300
+REPEATS = 200
 SICK, GENOTYPES = (0.37, 0.63), (0.49, 0.42, 0.09)
 EFFECT = 0.035
 """How far the cells of the dependent population are from independence."""
@@ -126,5 +126,7 @@ def _draw(axes: Any, simulated: list[Rates]) -> None:
     axes.semilogx(epsilons, [r.honest for r in simulated], "s-", label="petlab, false alarms")
     axes.semilogx(epsilons, [r.power for r in simulated], "^--", label="petlab, power")
     axes.axhline(LEVEL, color="0.6", linewidth=0.8)
+    axes.set_xticks(epsilons, [f"{epsilon:g}" for epsilon in epsilons])
+    axes.minorticks_off()
     axes.set(xlabel="epsilon", ylabel="share of studies", ylim=(0, 1.02))
     axes.legend(frameon=False)

@@ -243,4 +243,6 @@ def _draw(axes: Any, students: list[Student], known: dict[str, float]) -> None:
     for (name, score), style in zip(known.items(), ("-", "--", ":", "-."), strict=True):
         axes.axhline(score, color="0.5", linewidth=0.8, linestyle=style, label=name)
     axes.set(xscale="log", xlabel="epsilon", ylabel="balanced accuracy")
+    axes.set_xticks([s.epsilon for s in students], [f"{s.epsilon:g}" for s in students])
+    axes.minorticks_off()
     axes.legend(frameon=False, fontsize=7)
