@@ -1,4 +1,4 @@
-"""The command line: `petlab list | run | plan | sweep | report | card | doctor`."""
+"""The command line: `petlab list | run | plan | audit | sweep | report | card | doctor`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ first steps:
   petlab run --task logreg --technique he --dataset wdbc
   petlab run --task logreg --technique dp --dataset wdbc --set epsilon=0.5
   petlab plan --task deep --technique dp --dataset digits --set epsilon=3
+  petlab audit --task deep --technique dp --dataset digits --set epsilon=3
   petlab sweep notebooks/sweeps/smoke.yml       a grid of notebooks
   petlab report                                 tables and plots of what the sweep left
 
@@ -88,6 +89,18 @@ def _plan(options: argparse.Namespace) -> int:
 
     print(describe_plan(_cell(options)))
     return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from petlab.audit import OVERFITTING, audit
+
+    cell = _cell(options)
+    cell = replace(cell, settings={**OVERFITTING, **cell.settings})
+    found = audit(cell, canaries=options.canaries, confidence=options.confidence)
+    print(found, *found.notes, sep="\n")
+    return 4 if found.refuted else 0
 
 
 def _cell(options: argparse.Namespace) -> Cell:
@@ -227,6 +240,12 @@ def _parser() -> argparse.ArgumentParser:
         "plan", _plan, "Say what a cell would release and spend: noise for an epsilon, or back."
     )
     _add_cell(plan)
+    audit = command(
+        "audit", _audit, "Train once with mislabelled canaries: a floor under epsilon (deep)."
+    )
+    _add_cell(audit)
+    audit.add_argument("--canaries", type=int, default=1000, help="mislabelled records")
+    audit.add_argument("--confidence", type=float, default=0.95, help="of the floor")
     _add_grid(
         command("sweep", _sweep, "Run a grid of notebooks; what is there already is kept."),
         command("report", _report, "Write the report of a folder of results."),

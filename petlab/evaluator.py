@@ -107,9 +107,9 @@ def evaluate(cell: Cell, *, dataset: Dataset | None = None, budget: Budget | Non
         provenance["budget"] = _spend(prepared, found, budget)
     try:
         prepared.technique.check_packages()
-        train, test = _records(prepared, found)
+        train, test = load_records(prepared, found)
         # The reference comes first: it imports the libraries that tasks share with it.
-        reference = prepared.task.reference(cell.program, train, test, prepared.settings)
+        reference = _reference(prepared, train, test)
         prepared.technique.warm_up()
         run, memory = _execute(prepared, train, test)
         quality = prepared.task.score(run.answer, reference, test, prepared.settings)
@@ -156,7 +156,7 @@ def _public(prepared: Prepared, records: Records, dataset: Dataset) -> Public:
     return public
 
 
-def _records(prepared: Prepared, dataset: Dataset) -> tuple[Records, Records]:
+def load_records(prepared: Prepared, dataset: Dataset) -> tuple[Records, Records]:
     """Training and test records, encoded; the same for every technique."""
     table = dataset.load()
     records = prepared.task.encode(table, prepared.settings)
@@ -188,17 +188,29 @@ def _refuse_duplicates(ids: np.ndarray, column: str) -> None:
         )
 
 
+def _reference(prepared: Prepared, train: Records, test: Records) -> Answer:
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        return prepared.task.reference(prepared.cell.program, train, test, prepared.settings)
+
+
 def _execute(prepared: Prepared, train: Records, test: Records) -> tuple[Run, float | None]:
-    shards, public = _place(prepared, train, test)
+    from threadpoolctl import threadpool_limits
+
+    shards, public = place(prepared, train, test)
     plan: Plan = prepared.program.plan(prepared.settings, public)
     release = prepared.technique.release(plan)
     opening = Opening(shards, plan, seed=prepared.cell.seed, release=release)
     memory = PeakMemory()
-    run = prepared.technique.execute(prepared.program, opening)
+    # One thread for every party: small matrices gain nothing from more, and sweeps that run
+    # side by side lose a lot.
+    with threadpool_limits(limits=1):
+        run = prepared.technique.execute(prepared.program, opening)
     return run, memory.mib
 
 
-def _place(prepared: Prepared, train: Records, test: Records) -> tuple[list[Shard], Any]:
+def place(prepared: Prepared, train: Records, test: Records) -> tuple[list[Shard], Any]:
     """Put records where the program expects them."""
     cell, program = prepared.cell, prepared.program
     public = train.public

@@ -68,6 +68,8 @@ class Plan:
         Every release is a table of counts to which one unit adds one.
     sample_rate
         Share of each owner's records that one batch draws; 1 means all.
+    public_size
+        The program uses the number of records, which is thereby public.
     local_steps
         How many batches of `sample_rate` each owner uses by itself for one release; 0 when
         the session draws the batches.
@@ -84,6 +86,7 @@ class Plan:
     releases: int
     counts: bool = False
     sample_rate: float = 1.0
+    public_size: bool = False
     local_steps: int = 0
     depth: int = 0
     value_max: float = 1.0

@@ -24,7 +24,7 @@ import numpy as np
 from petlab.audit.bound import GUESSED, best_bound
 from petlab.dataset import Dataset, find_dataset
 from petlab.errors import DataError, UsageError
-from petlab.evaluator import Prepared, _place, _records, prepare
+from petlab.evaluator import Prepared, load_records, place, prepare
 from petlab.party import Shard
 from petlab.result import Cell, Setting
 from petlab.session import Opening
@@ -37,6 +37,7 @@ DELTA = 1e-5
 
 OVERFITTING: Mapping[str, Setting] = {
     "hidden": "128",
+    "activation": "relu",
     "epochs": 100,
     "batch_share": 0.25,
     "learning_rate": 0.5,
@@ -140,7 +141,7 @@ def audit(
     _check(prepared, canaries, guessed, confidence)
     prepared.technique.check_packages()
     found = dataset or find_dataset(cell.dataset, data=cell.data, card=cell.card)
-    train, test = _records(prepared, found)
+    train, test = load_records(prepared, found)
     marked, planted = plant(train, canaries, seed=cell.seed)
     included = _coins(canaries)
     run = _run(prepared, marked, test, included)
@@ -194,7 +195,7 @@ def plant(train: Records, count: int, *, seed: int) -> tuple[Records, Records]:
 
 def _run(prepared: Prepared, marked: Records, test: Records, included: np.ndarray) -> Run:
     """Place all candidates, take the excluded ones away, run as always."""
-    shards, public = _place(prepared, marked, test)
+    shards, public = place(prepared, marked, test)
     plan = prepared.program.plan(prepared.settings, public)
     release = prepared.technique.release(plan)
     kept = [_without_excluded(shard, included) for shard in shards]

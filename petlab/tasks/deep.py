@@ -67,10 +67,18 @@ def plan_fit(settings: Settings, public: Public) -> Plan:
             releases=settings.epochs,
             local_steps=steps_per_epoch(settings.batch_share),
             sample_rate=settings.batch_share,
+            public_size=True,
             shapes=shapes,
         )
     steps = settings.epochs * steps_per_epoch(settings.batch_share)
-    return Plan(settings, public, releases=steps, sample_rate=settings.batch_share, shapes=shapes)
+    return Plan(
+        settings,
+        public,
+        releases=steps,
+        sample_rate=settings.batch_share,
+        public_size=True,
+        shapes=shapes,
+    )
 
 
 def plan_score(settings: Settings, public: Public) -> Plan:

@@ -29,6 +29,7 @@ class Settings:
 
     hidden: int = setting(50, "hidden units")
     C: float = setting(1.0, "inverse ridge: larger fits closer")
+    clip_share: float = setting(0.3, "clip a record's row to this share of its bound, under dp")
     condition_limit: float = setting(1e6, "past this condition number the result says so")
 
 
@@ -66,7 +67,7 @@ def sums(session: Session, plan: Plan) -> Answer:
     contribution = Contribution(
         fn=statistics,
         shape=plan.shapes["statistics"],
-        unit_norm=float(np.sqrt(2) * gram_norm),
+        unit_norm=float(settings.clip_share * np.sqrt(2) * gram_norm),
         coordinate_max=max(1.0, scale),
         min_units=FEWEST_RECORDS,
     )

@@ -7,14 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from petlab.contribution import Contribution, Noise, State
+from petlab.contribution import Contribution, Noise
 from petlab.errors import UsageError
 from petlab.features import encode
+from petlab.logistic import (
+    gradient_terms,
+    intercept_terms,
+    newton_terms,
+    quadratic_terms,
+    with_intercept,
+)
 from petlab.ops import Op
-from petlab.party import ANALYST, SERVER, Memory, Shard
+from petlab.party import ANALYST, SERVER
 from petlab.plan import Plan, Public
 from petlab.result import Metric
-from petlab.rows import Gram, Outer, Rows, Stack, symmetric
+from petlab.rows import symmetric
 from petlab.scores import agreement, classifier_metrics, sigmoid, two_columns
 from petlab.session import Session
 from petlab.solve import nearest_positive, noise_floor
@@ -34,6 +41,7 @@ class Settings:
     method: str = setting("newton", "newton, gradient or quadratic (one round)")
     C: float = setting(1.0, "inverse L2 penalty, as in scikit-learn")
     iterations: int = setting(8, "most Newton or gradient steps")
+    clip_share: float = setting(0.15, "clip a record's row to this share of its bound, under dp")
     rate: float = setting(4.0, "gradient steps: learning rate on the mean loss")
 
 
@@ -49,37 +57,14 @@ def plan_fit(settings: Settings, public: Public) -> Plan:
         "quadratic": size * outputs + gram,
     }[settings.method]
     releases = 1 if settings.method == "quadratic" else settings.iterations
-    return Plan(settings, public, releases=releases, shapes={"statistics": (width,)})
+    shapes = {"statistics": (width,), "intercepts": (2, outputs)}
+    return Plan(settings, public, releases=releases, shapes=shapes)
 
 
 def plan_score(settings: Settings, public: Public) -> Plan:
     """One product, and the scores of all records released."""
     shapes = {"scores": (public.levels["scored"], _outputs(public))}
     return Plan(settings, public, releases=1, depth=1, value_max=1.0, shapes=shapes)
-
-
-def newton_terms(state: State, shard: Shard, memory: Memory) -> Rows:
-    """Gradient x (y - p) and Hessian p (1 - p) x x' of each record, class by class."""
-    x, y, theta = with_intercept(shard["features"]), shard["labels"], state["theta"]
-    p = sigmoid(x @ theta)
-    parts: list[Rows] = []
-    for k in range(theta.shape[1]):
-        residual = (y[:, k] - p[:, k])[:, None] * state["gradient_scale"]
-        parts += [Outer(x, residual), Gram(x, p[:, k] * (1 - p[:, k]))]
-    return Stack(*parts)
-
-
-def gradient_terms(state: State, shard: Shard, memory: Memory) -> Rows:
-    """Gradient x (y - p) of each record, and a one to count it."""
-    x, y = with_intercept(shard["features"]), shard["labels"]
-    residual = y - sigmoid(x @ state["theta"])
-    return Stack(Outer(x, residual), Outer(np.ones((len(x), 1)), np.ones((len(x), 1))))
-
-
-def quadratic_terms(state: State, shard: Shard, memory: Memory) -> Rows:
-    """(2 y - 1) x and x x' of each record."""
-    x, signs = with_intercept(shard["features"]), 2 * shard["labels"] - 1
-    return Stack(Outer(x, signs * state["gradient_scale"]), Gram(x))
 
 
 @program(requires={Op.SUM}, plan=plan_fit)
@@ -111,12 +96,12 @@ def _newton(session: Session, plan: Plan) -> Answer:
     contribution = Contribution(
         fn=newton_terms,
         shape=plan.shapes["statistics"],
-        unit_norm=float(np.sqrt(2 * outputs) * hessian_norm),
+        unit_norm=float(plan.settings.clip_share * np.sqrt(2 * outputs) * hessian_norm),
         coordinate_max=max(1.0, scale),
     )
     theta = np.zeros((size, outputs))
     notes: tuple[str, ...] = (f"stopped at {plan.settings.iterations} steps, unconverged.",)
-    for _ in range(plan.settings.iterations):
+    for step_number in range(plan.settings.iterations):
         state = {"theta": theta, "gradient_scale": np.array(scale)}
         total = session.sum(contribution, state, to=ANALYST)
         blocks = total.value.reshape(outputs, -1)
@@ -130,7 +115,30 @@ def _newton(session: Session, plan: Plan) -> Answer:
         if total.noise is None and np.abs(step).max() < 1e-9 * max(1.0, np.abs(theta).max()):
             notes = ()
             break
+        if total.noise and step_number + 1 == plan.settings.iterations * 3 // 4:
+            # Noise on many coefficients at once moves the decision threshold. The last
+            # releases go to the intercepts alone, whose rows are short.
+            return Answer({"theta": _calibrated(session, plan, theta)})
     return Answer({"theta": theta}, () if total.noise else notes)
+
+
+def _calibrated(session: Session, plan: Plan, theta: np.ndarray) -> np.ndarray:
+    """Newton steps on the intercepts with the releases that are left."""
+    outputs = theta.shape[1]
+    contribution = Contribution(
+        fn=intercept_terms,
+        shape=(2, outputs),
+        unit_norm=float(np.sqrt(outputs * (1 + 1 / 16))),
+        coordinate_max=1.0,
+    )
+    iterations = plan.settings.iterations
+    for _ in range(iterations - iterations * 3 // 4):
+        total = session.sum(contribution, {"theta": theta}, to=ANALYST)
+        damping = total.noise.deviation if total.noise else 0.0
+        slope, curvature = total.value
+        theta = theta.copy()
+        theta[0] += slope / (np.maximum(curvature, 0.0) + damping)
+    return theta
 
 
 def _newton_step(
@@ -141,7 +149,7 @@ def _newton_step(
     penalty = _penalty(size, C)
     if noise is not None:
         # Damping by the size of the noise's eigenvalues: a Levenberg step, not a wild one.
-        hessian = nearest_positive(hessian) + noise_floor(noise, size) * np.eye(size)
+        hessian = nearest_positive(hessian) + _damping(noise, size)
     return np.linalg.solve(hessian + np.diag(penalty), gradient - penalty * theta)
 
 
@@ -152,7 +160,7 @@ def _gradient(session: Session, plan: Plan) -> Answer:
     contribution = Contribution(
         fn=gradient_terms,
         shape=plan.shapes["statistics"],
-        unit_norm=float(np.sqrt(outputs * norm**2 + 1)),
+        unit_norm=float(plan.settings.clip_share * np.sqrt(outputs * norm**2 + 1)),
         coordinate_max=1.0,
     )
     theta = ahead = np.zeros((size, outputs))
@@ -176,7 +184,7 @@ def _quadratic(session: Session, plan: Plan) -> Answer:
     contribution = Contribution(
         fn=quadratic_terms,
         shape=plan.shapes["statistics"],
-        unit_norm=float(np.sqrt(outputs + 1) * gram_norm),
+        unit_norm=float(plan.settings.clip_share * np.sqrt(outputs + 1) * gram_norm),
         coordinate_max=max(1.0, scale),
     )
     total = session.sum(contribution, {"gradient_scale": np.array(scale)}, to=ANALYST)
@@ -184,20 +192,20 @@ def _quadratic(session: Session, plan: Plan) -> Answer:
     linear = total.value[:cut].reshape(size, outputs) / scale
     gram = symmetric(total.value[cut:], size)
     if total.noise is not None:
-        gram = nearest_positive(gram) + noise_floor(total.noise, size) * np.eye(size)
+        gram = nearest_positive(gram) + _damping(total.noise, size)
     matrix = 2 * QUADRATIC * gram + np.diag(_penalty(size, plan.settings.C))
     theta = np.linalg.solve(matrix, 0.5 * linear)
     return Answer({"theta": theta}, ("quadratic surrogate: probabilities are not calibrated.",))
 
 
-def with_intercept(features: np.ndarray) -> np.ndarray:
-    """Features with a leading column of ones."""
-    return np.column_stack([np.ones(len(features)), features])
-
-
 def _penalty(size: int, C: float) -> np.ndarray:
     # scikit-learn does not penalise the intercept; a trace keeps the Hessian regular.
     return np.r_[1e-10, np.full(size - 1, 1 / C)]
+
+
+def _damping(noise: Noise, size: int) -> np.ndarray:
+    # The intercept is left alone: shrinking it would move the decision threshold.
+    return noise_floor(noise, size) * np.diag(np.r_[0.0, np.ones(size - 1)])
 
 
 def _norm(public: Public) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from petlab.accountant import ACCOUNTANTS, Event, noise_multiplier, total_epsilon
 from petlab.contribution import Contribution
 from petlab.errors import UsageError
-from petlab.party import OWNERS
+from petlab.party import AGGREGATOR, OWNERS
 from petlab.plan import Plan
 from petlab.release import Exposure
 from petlab.task import setting
@@ -79,6 +79,8 @@ class Calibration:
                 f"noise={settings.noise} does not fit this technique. "
                 f"Known: {', '.join(exposure.places)}."
             )
+        if self.place == AGGREGATOR and plan.local_steps:
+            raise UsageError("owners that train by themselves add the noise: --set noise=owners.")
         self.laplace = self._use_laplace()
         if not self.laplace:
             self.multiplier = self._multiplier()
@@ -86,7 +88,8 @@ class Calibration:
     @property
     def hidden_shares(self) -> bool:
         """Owners add shares of noise to contributions that nobody sees by themselves."""
-        return self.place == OWNERS and not self.exposure.contributions
+        seen = self.exposure.contributions or self.plan.local_steps > 0
+        return self.place == OWNERS and not seen
 
     @property
     def releases(self) -> int:

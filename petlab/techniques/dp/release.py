@@ -137,7 +137,7 @@ class NoiseRelease:
             said.append("The noise is predictable: insecure_seed is set.")
         if public.observed:
             said.append(f"Ranges or levels were read off the data: {', '.join(public.observed)}.")
-        if self._calibration.plan.sample_rate < 1:
+        if self._calibration.plan.public_size:
             said.append("The number of records is public.")
         return [*said, "Conclusions about people that hold whether or not they are in the data."]
 
