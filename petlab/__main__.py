@@ -250,17 +250,20 @@ def _parser() -> argparse.ArgumentParser:
         command("sweep", _sweep, "Run a grid of notebooks; what is there already is kept."),
         command("report", _report, "Write the report of a folder of results."),
     )
-    card = command("card", _card, "Draft a card for your own table, on standard output.")
-    card.add_argument("file", help="CSV or Parquet file")
-    card.add_argument("--target", required=True, help="column to predict or test")
-    card.add_argument(
-        "--observed-ranges", action="store_true", help="fill in ranges read off the data"
-    )
+    _add_card(command("card", _card, "Draft a card for your own table, on standard output."))
     command("doctor", _doctor, "Check the environment and say how to fix it.")
     return parser
 
 
 Command = argparse.ArgumentParser
+
+
+def _add_card(card: argparse.ArgumentParser) -> None:
+    card.add_argument("file", help="CSV or Parquet file")
+    card.add_argument("--target", required=True, help="column to predict or test")
+    card.add_argument(
+        "--observed-ranges", action="store_true", help="fill in ranges read off the data"
+    )
 
 
 def _add_grid(sweep: argparse.ArgumentParser, report: argparse.ArgumentParser) -> None:
