@@ -372,7 +372,7 @@ def test_encrypted_scores_are_the_plain_ones(program: str) -> None:
 def test_deep_follows_plain_torch_for_200_steps(spec: str, tolerance: float) -> None:
     """After 200 float64 steps on the same batches, weights are those of torch's own SGD."""
     task = registry.find_task("deep")
-    settings = task.settings(epochs=20, batch_share=0.1, hidden="6")
+    settings = task.settings(epochs=20, batch_share=0.1, hidden="6", activation="relu")
     records = records_of("deep", "wdbc", settings)
     shards = spread(records, 3)
     plan = task.programs["sums"].plan(settings, public_of(records, 3))

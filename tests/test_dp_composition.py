@@ -224,17 +224,19 @@ def test_printed_epsilon_of_every_release_is_that_of_the_noise_added(
     )
     sources = owners if place == "owners" else 1
     assert len(ran.deviations) == sources * ran.plan.releases
-    each = ran.deviations[0]
-    assert len(set(ran.deviations)) == 1
     honest = owners - colluders if (spec, place) == ("he+dp", "owners") else 1
-    contribution, grid = ran.asked[0]
-    moved = contribution.unit_norm or 0.0
-    if spec == "he+dp":
-        expected = 1.0 if contribution.integer else grid_of(contribution, owners + (sources == 1))
-        assert grid == expected
-        if not contribution.integer:
-            moved += grid * np.sqrt(contribution.size)
-    theirs = independent_epsilon(each * np.sqrt(honest) / moved, ran.plan.releases)
+    multipliers = []
+    for deviation, (contribution, grid) in zip(ran.deviations, ran.asked, strict=True):
+        moved = contribution.unit_norm or 0.0
+        if spec == "he+dp":
+            terms = owners + (sources == 1)
+            expected = 1.0 if contribution.integer else grid_of(contribution, terms)
+            assert grid == expected
+            if not contribution.integer:
+                moved += grid * np.sqrt(contribution.size)
+        multipliers.append(deviation * np.sqrt(honest) / moved)
+    np.testing.assert_allclose(multipliers, multipliers[0])
+    theirs = independent_epsilon(multipliers[0], ran.plan.releases)
     assert ran.guarantee.epsilon == pytest.approx(theirs, rel=0.02)
     assert ran.guarantee.epsilon == pytest.approx(2.0, rel=1e-6)
     assert f"noise by the {place}" in ran.guarantee.mechanism

@@ -117,7 +117,9 @@ def test_an_unsupported_cell_is_a_row_without_starting_a_notebook(tmp_path):
 def test_a_cell_that_fails_is_a_row_with_its_reason_and_is_tried_again(tmp_path):
     """Training that diverges ends as `failed`, and the next sweep repeats it."""
     (tmp_path / "deep.ipynb").write_text((NOTEBOOKS / "deep.ipynb").read_text())
-    cell = Cell("deep", dataset="wdbc", settings={"learning_rate": 1e200, "epochs": 2})
+    cell = Cell(
+        "deep", dataset="wdbc", settings={"learning_rate": 1e200, "epochs": 2, "activation": "relu"}
+    )
     first = one_cell(tmp_path, cell)
     assert first.status is Status.FAILED
     assert "finite" in str(first.reason)

@@ -60,7 +60,7 @@ def factor(value: float | None) -> str:
     """Such as 1.0 × or 240 ×."""
     if value is None:
         return ABSENT
-    return f"{multiple(value)} ×"
+    return f"{multiple(value)}\u00a0×"
 
 
 def multiple(value: float) -> str:

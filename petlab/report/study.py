@@ -231,7 +231,8 @@ def task_title(name: str) -> str:
 def technique_title(spec: str) -> str:
     """Title of a technique for people, such as that of "fl" and of "dp" for "fl+dp"."""
     known: dict[str, Any] = {**techniques(), **guards()}
-    return " with ".join(known[part].title if part in known else part for part in spec.split("+"))
+    first, *guarded = (known[part].title if part in known else part for part in spec.split("+"))
+    return " with ".join([first, *(title[:1].lower() + title[1:] for title in guarded)])
 
 
 def program_title(task: str, program: str) -> str:

@@ -223,7 +223,7 @@ def _exposed(variants: list[tuple[Block, Variant]]) -> str:
 
 def _factors(study: Study, variants: Iterable[Variant], cost: str) -> str:
     found = [f for v in variants if (f := study.factor(v, cost)) is not None]
-    return f"{_range(found, rounding.multiple)} ×" if found else rounding.ABSENT
+    return f"{_range(found, rounding.multiple)}\u00a0×" if found else rounding.ABSENT
 
 
 def _range(values: list[float], show: Callable[[float], str]) -> str:
