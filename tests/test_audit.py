@@ -20,6 +20,8 @@ from petlab.rows import Rows
 from petlab.task import Records
 from petlab.techniques.dp import release as dp_release
 
+pytestmark = pytest.mark.slow  # together they would take half of `make check`
+
 QUICK = {**OVERFITTING, "hidden": "4", "epochs": 1}
 
 

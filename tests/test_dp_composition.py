@@ -38,6 +38,8 @@ from petlab.technique import Run
 from petlab.techniques.dp.calibration import Calibration, Settings
 from petlab.techniques.dp.release import NoiseRelease
 
+pytestmark = pytest.mark.slow  # together they would take half of `make check`
+
 DELTA = 1e-5
 PRIVATE = ["dp", "he+dp", "fl+dp"]
 BFV_MODULUS = 72057594037616641

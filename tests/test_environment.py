@@ -20,6 +20,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+pytestmark = pytest.mark.slow  # together they would take half of `make check`
+
 ROOT = Path(__file__).resolve().parents[1]
 CRYPTEN = "./packaging/crypten"
 HEADLINE = {

@@ -23,6 +23,8 @@ import noisy_chi2  # noqa: E402
 import voting  # noqa: E402
 from page import markdown  # noqa: E402
 
+pytestmark = pytest.mark.slow  # together they would take half of `make check`
+
 SLOW = {"noisy_chi2", "voting"}
 
 
