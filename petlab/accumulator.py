@@ -54,7 +54,8 @@ class Accumulators(Session):
         message = self.send(held.at, reader, "accumulator", held.handle)
         with self.meter.phase("reveal", party=reader):
             bound = Bound(held.coordinate_max)
-            value = self._vault(held).open(message, bound, owners=held.terms)
+            opener = self._opener(*held.readers, terms=held.terms_max)
+            value = opener.open(message, bound, owners=held.terms)
         return value.reshape(held.shape)
 
     def _write(self, held: Held, sender: str, value: np.ndarray, into: Into) -> None:

@@ -28,7 +28,7 @@ class Bound:
 
 
 class Aggregation(Protocol):
-    """Protect at the owner, add at an aggregator, open at the reader.
+    """Protect at the owner and add at an aggregator: nothing here can read.
 
     A federation that aggregates ciphertexts or shares uses another technique's
     implementation of this interface; no technique imports another.
@@ -46,13 +46,17 @@ class Aggregation(Protocol):
         """Add the owners' messages, at the aggregator."""
         ...
 
+
+class Opener(Protocol):
+    """What only the readers of an aggregation have."""
+
     def open(self, blob: bytes, bound: Bound, *, owners: int) -> np.ndarray:
         """Read the sum over `owners` owners, at the reader; shape (size,)."""
         ...
 
 
 class PlainAggregation:
-    """Contributions in the clear: what plain federated learning sends."""
+    """Contributions in the clear: an aggregation that whoever holds it can open."""
 
     def grid(self, bound: Bound) -> float:
         """Return 0: values travel as they are."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from petlab import wire
-from petlab.aggregation import Aggregation
+from petlab.aggregation import Aggregation, Opener
 from petlab.contribution import Contribution, Noise, State, Total
 from petlab.errors import DataError, ProtocolError
 from petlab.meter import Meter
@@ -111,7 +111,11 @@ class Summing:
         return shard.steps.draw(shard, self.plan.sample_rate, step, seed=self.seed)
 
     def _aggregation(self, *readers: str, terms: int) -> Aggregation:
-        """Return the way `terms` values are protected, added, and opened by the readers."""
+        """Return the way `terms` values are protected and added on their way to readers."""
+        raise NotImplementedError
+
+    def _opener(self, *readers: str, terms: int) -> Opener:
+        """Return what the readers open such a sum with: the only place for secret keys."""
         raise NotImplementedError
 
     def _sum(self, request: SumRequest) -> Total:
@@ -139,7 +143,8 @@ class Summing:
             combined = aggregation.add(blobs)
         message = self.send(self.aggregator, request.reader, "total", combined)
         with self.meter.phase("reveal", party=request.reader):
-            value = aggregation.open(message, bound, owners=len(blobs))
+            opener = self._opener(request.reader, terms=count + helps)
+            value = opener.open(message, bound, owners=len(blobs))
         value = value.reshape(contribution.shape)
         return Total(value, owners=count, noise=self._account(contribution, grid))
 

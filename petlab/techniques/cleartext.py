@@ -6,7 +6,7 @@ import numpy as np
 
 from petlab import wire
 from petlab.accumulator import Accumulators
-from petlab.aggregation import Aggregation, PlainAggregation
+from petlab.aggregation import Aggregation, Opener, PlainAggregation
 from petlab.contribution import Total
 from petlab.party import ANALYST, CURATOR, Owner, Shard
 from petlab.protected import Layout, Local, Protected
@@ -28,6 +28,9 @@ class CleartextSession(Accumulators):
         self._pooled: list[Owner] = []
 
     def _aggregation(self, *readers: str, terms: int) -> Aggregation:
+        return PlainAggregation()
+
+    def _opener(self, *readers: str, terms: int) -> Opener:
         return PlainAggregation()
 
     def _sum(self, request: SumRequest) -> Total:

@@ -21,7 +21,7 @@ PER_CIPHERTEXT = SLOTS - 1
 
 
 class EncryptedSums:
-    """Aggregation in which the adding party sees ciphertexts only.
+    """Aggregation in which the adding party has ciphertexts and the public key only.
 
     Values become integers at the finest power of two at which the sum of all terms, each
     within its public bound, stays under half the plaintext modulus.
@@ -32,12 +32,10 @@ class EncryptedSums:
         The readers' public key: all that owners and the adding party use.
     terms
         Most ciphertexts that will ever be added.
-    secret
-        The readers' key pair; only `open` touches it.
     """
 
-    def __init__(self, public: PublicKey, *, terms: int, secret: KeyPair) -> None:
-        self._public, self._terms, self._secret = public, terms, secret
+    def __init__(self, public: PublicKey, *, terms: int) -> None:
+        self._public, self._terms = public, terms
 
     def scale_bits(self, bound: Bound) -> int:
         """Fraction bits of the fixed-point integers.
@@ -83,6 +81,30 @@ class EncryptedSums:
         columns = zip(*(unframe(self._public.fingerprint, blob) for blob in blobs), strict=True)
         return frame(self._public.fingerprint, [self._added(column) for column in columns])
 
+    def _added(self, ciphertexts: Sequence[bytes]) -> bytes:
+        import tenseal as ts
+
+        total: Any = ts.bfv_vector_from(self._public.context, ciphertexts[0])
+        for ciphertext in ciphertexts[1:]:
+            total = total + ts.bfv_vector_from(self._public.context, ciphertext)
+        return total.serialize()
+
+
+class ReadableSums(EncryptedSums):
+    """The same at a reader, who holds the key pair.
+
+    Parameters
+    ----------
+    keys
+        The readers' key pair.
+    terms
+        Most ciphertexts that will ever be added.
+    """
+
+    def __init__(self, keys: KeyPair, *, terms: int) -> None:
+        super().__init__(keys.public, terms=terms)
+        self._keys = keys
+
     def open(self, blob: bytes, bound: Bound, *, owners: int) -> np.ndarray:
         """Decrypt the sum of `owners` terms, at a reader.
 
@@ -95,17 +117,9 @@ class EncryptedSums:
 
         found = []
         for ciphertext in unframe(self._public.fingerprint, blob):
-            slots = ts.bfv_vector_from(self._secret.secret, ciphertext).decrypt()
+            slots = ts.bfv_vector_from(self._keys.secret, ciphertext).decrypt()
             if slots[0] != owners:
                 raise ProtocolError("the canary slot is wrong: this sum does not decrypt.")
             found.append(np.array(slots[1:], dtype=np.int64))
         integers = np.concatenate(found)
         return np.ldexp(integers.astype(float), -self.scale_bits(bound))
-
-    def _added(self, ciphertexts: Sequence[bytes]) -> bytes:
-        import tenseal as ts
-
-        total: Any = ts.bfv_vector_from(self._public.context, ciphertexts[0])
-        for ciphertext in ciphertexts[1:]:
-            total = total + ts.bfv_vector_from(self._public.context, ciphertext)
-        return total.serialize()

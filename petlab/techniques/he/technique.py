@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from petlab.accumulator import Accumulators
-from petlab.aggregation import Aggregation
+from petlab.aggregation import Aggregation, Opener
 from petlab.errors import ProtocolError
 from petlab.ops import not_yet
 from petlab.party import AGGREGATOR, OWNERS, SERVER
@@ -17,7 +17,7 @@ from petlab.result import Guarantee
 from petlab.technique import Technique
 from petlab.techniques.he import counts, records
 from petlab.techniques.he.keys import KeyPair, PublicKey, Scheme
-from petlab.techniques.he.sums import SUMS, EncryptedSums
+from petlab.techniques.he.sums import SUMS, EncryptedSums, ReadableSums
 
 SECURITY_BITS = 128
 """TenSEAL refuses parameters below the HomomorphicEncryption.org table for 128 bits."""
@@ -60,8 +60,10 @@ class EncryptedSession(Accumulators):
     def _aggregation(self, *readers: str, terms: int) -> Aggregation:
         if self.aggregator in readers:
             raise ProtocolError("the compute server cannot be a reader: it must hold no key.")
-        keys = self._key(SUMS, *readers)
-        return EncryptedSums(keys.public, terms=terms, secret=keys)
+        return EncryptedSums(self._key(SUMS, *readers).public, terms=terms)
+
+    def _opener(self, *readers: str, terms: int) -> Opener:
+        return ReadableSums(self._key(SUMS, *readers), terms=terms)
 
     def _share(self, values: np.ndarray, owner: str, label: str, layout: Layout) -> Protected:
         self.plain_bytes += values.nbytes
