@@ -12,7 +12,7 @@ from petlab.scores import sigmoid
 
 def newton_terms(state: State, shard: Shard, memory: Memory) -> Rows:
     """Gradient x (y - p) and Hessian p (1 - p) x x' of each record, class by class."""
-    x, y, theta = with_intercept(shard["features"]), shard["labels"], state["theta"]
+    x, y, theta = _centred(state, shard), shard["labels"], state["theta"]
     p = sigmoid(x @ theta)
     parts: list[Rows] = []
     for k in range(theta.shape[1]):
@@ -21,9 +21,14 @@ def newton_terms(state: State, shard: Shard, memory: Memory) -> Rows:
     return Stack(*parts)
 
 
+def mean_terms(state: State, shard: Shard, memory: Memory) -> Rows:
+    """A one to count each record, and its features."""
+    return Dense(with_intercept(shard["features"]))
+
+
 def intercept_terms(state: State, shard: Shard, memory: Memory) -> Rows:
     """Derivatives y - p and p (1 - p) of each record's likelihood by the intercepts."""
-    p = sigmoid(with_intercept(shard["features"]) @ state["theta"])
+    p = sigmoid(_centred(state, shard) @ state["theta"])
     return Dense(np.stack([shard["labels"] - p, p * (1 - p)], axis=1))
 
 
@@ -43,3 +48,18 @@ def quadratic_terms(state: State, shard: Shard, memory: Memory) -> Rows:
 def with_intercept(features: np.ndarray) -> np.ndarray:
     """Features with a leading column of ones."""
     return np.column_stack([np.ones(len(features)), features])
+
+
+def penalty(size: int, C: float) -> np.ndarray:
+    """L2 penalty of each coefficient, the intercept first; shape (size,)."""
+    # scikit-learn does not penalise the intercept; a trace keeps the Hessian regular.
+    return np.r_[1e-10, np.full(size - 1, 1 / C)]
+
+
+def gram_norm(norm: float) -> float:
+    """Bound on the upper triangle of x x' when |x| <= norm and no entry exceeds one."""
+    return float(np.sqrt((norm**4 + norm**2) / 2))
+
+
+def _centred(state: State, shard: Shard) -> np.ndarray:
+    return with_intercept(shard["features"] - state["centre"])

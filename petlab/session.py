@@ -38,6 +38,11 @@ class Session(Summing):
         with self.meter.phase("setup", party=self.place):
             self._set_up()
 
+    @property
+    def noisy(self) -> bool:
+        """Whether an output guard adds noise to totals: public, so that programs may adapt."""
+        return self.release is not None
+
     def sum(
         self,
         contribution: Contribution,

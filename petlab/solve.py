@@ -22,3 +22,11 @@ def nearest_positive(matrix: np.ndarray) -> np.ndarray:
     """Nearest positive semi-definite matrix in the Frobenius norm (post-processing)."""
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * np.maximum(values, 0)) @ vectors.T
+
+
+def damping(noise: Noise, size: int) -> np.ndarray:
+    """Ridge of the size of the noise, for all coefficients but the leading intercept.
+
+    Shrinking the intercept would move the decision threshold.
+    """
+    return noise_floor(noise, size) * np.diag(np.r_[0.0, np.ones(size - 1)])

@@ -636,10 +636,10 @@ def test_private_perceptron_on_digits_loses_little() -> None:
 
 @pytest.mark.slow
 def test_private_logreg_on_wdbc_loses_little() -> None:
-    """At epsilon 1, under six points of accuracy on 427 records (3.6 were measured)."""
+    """At epsilon 1, under four points of accuracy on 427 records (2.2 to 2.6 were measured)."""
 
     def make(spec: str, seed: int) -> Cell:
         guard: dict[str, Setting] = {"epsilon": 1.0} if spec == "dp" else {}
         return Cell("logreg", "sums", spec, "wdbc", seed=seed, settings=guard)
 
-    assert compare(make, seeds=10) < 0.06
+    assert compare(make, seeds=16) < 0.04

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from petlab.contribution import Contribution, Noise
+from petlab.contribution import Contribution
 from petlab.errors import UsageError
 from petlab.features import encode
 from petlab.logistic import (
     gradient_terms,
-    intercept_terms,
-    newton_terms,
+    gram_norm,
+    penalty,
     quadratic_terms,
     with_intercept,
 )
+from petlab.newton import Newton
 from petlab.ops import Op
 from petlab.party import ANALYST, SERVER
 from petlab.plan import Plan, Public
@@ -24,7 +25,7 @@ from petlab.result import Metric
 from petlab.rows import symmetric
 from petlab.scores import agreement, classifier_metrics, sigmoid, two_columns
 from petlab.session import Session
-from petlab.solve import nearest_positive, noise_floor
+from petlab.solve import damping, nearest_positive
 from petlab.table import Table
 from petlab.task import Answer, Placement, Records, Task, program, setting
 
@@ -41,7 +42,7 @@ class Settings:
     method: str = setting("newton", "newton, gradient or quadratic (one round)")
     C: float = setting(1.0, "inverse L2 penalty, as in scikit-learn")
     iterations: int = setting(8, "most Newton or gradient steps")
-    clip_share: float = setting(0.15, "clip a record's row to this share of its bound, under dp")
+    clip_share: float = setting(0.1, "clip a record's row to this share of its bound, under dp")
     rate: float = setting(4.0, "gradient steps: learning rate on the mean loss")
 
 
@@ -57,7 +58,9 @@ def plan_fit(settings: Settings, public: Public) -> Plan:
         "quadratic": size * outputs + gram,
     }[settings.method]
     releases = 1 if settings.method == "quadratic" else settings.iterations
-    shapes = {"statistics": (width,), "intercepts": (2, outputs)}
+    shapes: dict[str, tuple[int, ...]] = {"statistics": (width,)}
+    if settings.method == "newton":
+        shapes |= {"means": (size,), "intercepts": (2, outputs)}
     return Plan(settings, public, releases=releases, shapes=shapes)
 
 
@@ -88,69 +91,19 @@ def score(session: Session, plan: Plan) -> Answer:
 
 
 def _newton(session: Session, plan: Plan) -> Answer:
-    size, outputs = len(plan.public.features) + 1, _outputs(plan.public)
-    norm = _norm(plan.public)
-    # Both parts get the same largest norm, so that one noise scale suits both.
-    hessian_norm = _gram_norm(norm) / 4
-    scale = hessian_norm / norm
-    contribution = Contribution(
-        fn=newton_terms,
-        shape=plan.shapes["statistics"],
-        unit_norm=float(plan.settings.clip_share * np.sqrt(2 * outputs) * hessian_norm),
-        coordinate_max=max(1.0, scale),
+    settings = plan.settings
+    newton = Newton(
+        session,
+        features=len(plan.public.features),
+        outputs=_outputs(plan.public),
+        norm=plan.public.feature_norm,
+        C=settings.C,
+        iterations=settings.iterations,
+        clip_share=settings.clip_share,
     )
-    theta = np.zeros((size, outputs))
-    notes: tuple[str, ...] = (f"stopped at {plan.settings.iterations} steps, unconverged.",)
-    for step_number in range(plan.settings.iterations):
-        state = {"theta": theta, "gradient_scale": np.array(scale)}
-        total = session.sum(contribution, state, to=ANALYST)
-        blocks = total.value.reshape(outputs, -1)
-        step = np.column_stack(
-            [
-                _newton_step(blocks[k], theta[:, k], plan.settings.C, scale, total.noise)
-                for k in range(outputs)
-            ]
-        )
-        theta = theta + step
-        if total.noise is None and np.abs(step).max() < 1e-9 * max(1.0, np.abs(theta).max()):
-            notes = ()
-            break
-        if total.noise and step_number + 1 == plan.settings.iterations * 3 // 4:
-            # Noise on many coefficients at once moves the decision threshold. The last
-            # releases go to the intercepts alone, whose rows are short.
-            return Answer({"theta": _calibrated(session, plan, theta)})
-    return Answer({"theta": theta}, () if total.noise else notes)
-
-
-def _calibrated(session: Session, plan: Plan, theta: np.ndarray) -> np.ndarray:
-    """Newton steps on the intercepts with the releases that are left."""
-    outputs = theta.shape[1]
-    contribution = Contribution(
-        fn=intercept_terms,
-        shape=(2, outputs),
-        unit_norm=float(np.sqrt(outputs * (1 + 1 / 16))),
-        coordinate_max=1.0,
-    )
-    iterations = plan.settings.iterations
-    for _ in range(iterations - iterations * 3 // 4):
-        total = session.sum(contribution, {"theta": theta}, to=ANALYST)
-        damping = total.noise.deviation if total.noise else 0.0
-        slope, curvature = total.value
-        theta = theta.copy()
-        theta[0] += slope / (np.maximum(curvature, 0.0) + damping)
-    return theta
-
-
-def _newton_step(
-    block: np.ndarray, theta: np.ndarray, C: float, scale: float, noise: Noise | None
-) -> np.ndarray:
-    size = len(theta)
-    gradient, hessian = block[:size] / scale, symmetric(block[size:], size)
-    penalty = _penalty(size, C)
-    if noise is not None:
-        # Damping by the size of the noise's eigenvalues: a Levenberg step, not a wild one.
-        hessian = nearest_positive(hessian) + _damping(noise, size)
-    return np.linalg.solve(hessian + np.diag(penalty), gradient - penalty * theta)
+    converged = newton.fit()
+    notes = () if converged else (f"stopped at {settings.iterations} steps, unconverged.",)
+    return Answer({"theta": newton.theta}, notes)
 
 
 def _gradient(session: Session, plan: Plan) -> Answer:
@@ -164,11 +117,11 @@ def _gradient(session: Session, plan: Plan) -> Answer:
         coordinate_max=1.0,
     )
     theta = ahead = np.zeros((size, outputs))
-    penalty = _penalty(size, plan.settings.C)[:, None]
+    ridge = penalty(size, plan.settings.C)[:, None]
     for step in range(plan.settings.iterations):
         total = session.sum(contribution, {"theta": ahead}, to=ANALYST)
         count = max(1.0, float(total.value[-1]))
-        gradient = (total.value[:-1].reshape(size, outputs) - penalty * ahead) / count
+        gradient = (total.value[:-1].reshape(size, outputs) - ridge * ahead) / count
         moved = ahead + plan.settings.rate * gradient / norm**2
         ahead = moved + step / (step + 3) * (moved - theta)
         theta = moved
@@ -179,12 +132,12 @@ def _quadratic(session: Session, plan: Plan) -> Answer:
     """Ridge regression on +-1 labels: the quadratic surrogate of Aono et al."""
     size, outputs = len(plan.public.features) + 1, _outputs(plan.public)
     norm = _norm(plan.public)
-    gram_norm = _gram_norm(norm)
-    scale = gram_norm / norm
+    largest = gram_norm(norm)
+    scale = largest / norm
     contribution = Contribution(
         fn=quadratic_terms,
         shape=plan.shapes["statistics"],
-        unit_norm=float(plan.settings.clip_share * np.sqrt(outputs + 1) * gram_norm),
+        unit_norm=float(plan.settings.clip_share * np.sqrt(outputs + 1) * largest),
         coordinate_max=max(1.0, scale),
     )
     total = session.sum(contribution, {"gradient_scale": np.array(scale)}, to=ANALYST)
@@ -192,30 +145,15 @@ def _quadratic(session: Session, plan: Plan) -> Answer:
     linear = total.value[:cut].reshape(size, outputs) / scale
     gram = symmetric(total.value[cut:], size)
     if total.noise is not None:
-        gram = nearest_positive(gram) + _damping(total.noise, size)
-    matrix = 2 * QUADRATIC * gram + np.diag(_penalty(size, plan.settings.C))
+        gram = nearest_positive(gram) + damping(total.noise, size)
+    matrix = 2 * QUADRATIC * gram + np.diag(penalty(size, plan.settings.C))
     theta = np.linalg.solve(matrix, 0.5 * linear)
     return Answer({"theta": theta}, ("quadratic surrogate: probabilities are not calibrated.",))
-
-
-def _penalty(size: int, C: float) -> np.ndarray:
-    # scikit-learn does not penalise the intercept; a trace keeps the Hessian regular.
-    return np.r_[1e-10, np.full(size - 1, 1 / C)]
-
-
-def _damping(noise: Noise, size: int) -> np.ndarray:
-    # The intercept is left alone: shrinking it would move the decision threshold.
-    return noise_floor(noise, size) * np.diag(np.r_[0.0, np.ones(size - 1)])
 
 
 def _norm(public: Public) -> float:
     """Bound on the norm of a record with its intercept."""
     return float(np.sqrt(public.feature_norm**2 + 1))
-
-
-def _gram_norm(norm: float) -> float:
-    """Bound on the upper triangle of x x' when |x| <= norm and no entry exceeds one."""
-    return float(np.sqrt((norm**4 + norm**2) / 2))
 
 
 def _outputs(public: Public) -> int:
