@@ -1,4 +1,4 @@
-"""The command line: `petlab list | run | plan | audit | sweep | report | card | doctor`."""
+"""The command line: `petlab list | run | plan | audit | sweep | report | card | party | doctor`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from petlab import __version__
+from petlab.arguments import add_card, add_cell, add_grid, add_party
 from petlab.errors import PetlabError, UsageError
 from petlab.listing import LISTS, show
 from petlab.literals import parse_pairs
@@ -202,6 +203,19 @@ def _card(options: argparse.Namespace) -> int:
     return 0
 
 
+def _party(options: argparse.Namespace) -> int:
+    from petlab.techniques.mpc.party import Arguments, new_secret, read_secret, serve
+
+    if options.new_secret:
+        new_secret(options.new_secret)
+        return 0
+    if options.rank is None or not options.address:
+        raise UsageError("party needs --rank and --address, or --new-secret FILE.")
+    secret = read_secret(options.secret)
+    serve(Arguments(options.rank, options.world_size, options.address, secret))
+    return 0
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from petlab.doctor import examine
 
@@ -232,66 +246,33 @@ def _parser() -> argparse.ArgumentParser:
     listing = command("list", _list, "Show tasks, techniques, data sets and what goes together.")
     listing.add_argument("what", nargs="?", choices=LISTS, help="one of them; default: all")
     run = command("run", _run, "Run one cell and show its accuracy, cost and guarantee.")
-    _add_cell(run)
+    add_cell(run)
     run.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long")
     run.add_argument("--json", action="store_true", help="print the result as JSON, nothing else")
     run.add_argument("--budget", metavar="FILE", help="spend from a study's privacy budget")
     plan = command(
         "plan", _plan, "Say what a cell would release and spend: noise for an epsilon, or back."
     )
-    _add_cell(plan)
+    add_cell(plan)
     audit = command(
         "audit", _audit, "Train once with mislabelled canaries: a floor under epsilon (deep)."
     )
-    _add_cell(audit)
+    add_cell(audit)
     audit.add_argument("--canaries", type=int, default=1000, help="mislabelled records")
     audit.add_argument("--confidence", type=float, default=0.95, help="of the floor")
-    _add_grid(
+    add_grid(
         command("sweep", _sweep, "Run a grid of notebooks; what is there already is kept."),
         command("report", _report, "Write the report of a folder of results."),
     )
-    _add_card(command("card", _card, "Draft a card for your own table, on standard output."))
+    add_card(command("card", _card, "Draft a card for your own table, on standard output."))
+    add_party(
+        command("party", _party, "Join a computation on secret shares from this machine (mpc).")
+    )
     command("doctor", _doctor, "Check the environment and say how to fix it.")
     return parser
 
 
 Command = argparse.ArgumentParser
-
-
-def _add_card(card: argparse.ArgumentParser) -> None:
-    card.add_argument("file", help="CSV or Parquet file")
-    card.add_argument("--target", required=True, help="column to predict or test")
-    card.add_argument(
-        "--observed-ranges", action="store_true", help="fill in ranges read off the data"
-    )
-
-
-def _add_grid(sweep: argparse.ArgumentParser, report: argparse.ArgumentParser) -> None:
-    sweep.add_argument("sweep", help="YAML file, such as notebooks/sweeps/smoke.yml")
-    sweep.add_argument("--out", default="reports/results", help="folder of results")
-    sweep.add_argument("--jobs", type=int, default=1, help="notebooks at a time")
-    again = sweep.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="finish what is missing (default)")
-    again.add_argument("--fresh", action="store_true", help="run every cell again")
-    sweep.add_argument("--allow-failed", action="store_true", help="exit 0 even if a cell failed")
-    report.add_argument("--results", default="reports/results", help="folder of results")
-    report.add_argument("--out", default="reports/site", help="folder of the report")
-
-
-def _add_cell(run: argparse.ArgumentParser) -> None:
-    run.add_argument("--task", help="chi2, elm, logreg, deep")
-    run.add_argument("--program", default="sums", help="sums (default), linked, score")
-    run.add_argument("--technique", default="cleartext", help="such as he, fl, dp")
-    run.add_argument("--dataset", default="wdbc", help="a shipped data set")
-    run.add_argument("--data", help="your own CSV or Parquet file, with --card")
-    run.add_argument("--card", help="its card")
-    run.add_argument("--parties", type=int, help="number of data owners")
-    run.add_argument("--partition", default="iid", help="iid, dirichlet:ALPHA or site")
-    run.add_argument("--seed", type=int, default=0, help="of splits and initial models")
-    run.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; repeatable"
-    )
-    run.add_argument("--cell", help="all of the above as JSON: a file, or - for standard input")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from petlab.session import Into, Session
 class Accumulators(Session):
     """Gives a session `hold` and `call`, by protecting and adding as its sums do.
 
-    The holder stores what `Aggregation.protect` made and adds to it; only the readers of
-    an accumulator can open it.
+    The holders store what `Aggregation.protect` made and add to it; only the readers of an
+    accumulator can open it. A single holder is whom the program names; where the
+    aggregation spreads values over several, these are the holders.
     """
 
     def _hold(
@@ -29,7 +31,7 @@ class Accumulators(Session):
         coordinate_max: float,
         terms_max: int,
     ) -> Held:
-        held = Held(b"", at, readers, value.shape, coordinate_max, terms_max)
+        held = Held([], at, readers, value.shape, coordinate_max, terms_max)
         self._write(held, self.place, value, "replace")
         return held
 
@@ -51,11 +53,11 @@ class Accumulators(Session):
         return wire.unpack(message)["value"]
 
     def _read(self, held: Held, reader: str) -> np.ndarray:
-        message = self.send(held.at, reader, "accumulator", held.handle)
+        blobs = [self.send(h, reader, "accumulator", blob) for h, blob in self._stored(held)]
         with self.meter.phase("reveal", party=reader):
             bound = Bound(held.coordinate_max)
             opener = self._opener(*held.readers, terms=held.terms_max)
-            value = opener.open(message, bound, owners=held.terms)
+            value = opener.open(blobs, bound, owners=held.terms)
         return value.reshape(held.shape)
 
     def _write(self, held: Held, sender: str, value: np.ndarray, into: Into) -> None:
@@ -63,13 +65,24 @@ class Accumulators(Session):
             raise PlanExceeded(f"an accumulator takes {held.terms_max} terms, no more.")
         vault = self._vault(held)
         with self.meter.phase("protect", party=sender):
-            blob = vault.protect(value.ravel(), Bound(held.coordinate_max))
-        blob = self.send(sender, held.at, "update", blob)
+            made = vault.protect(value.ravel(), Bound(held.coordinate_max))
+        pairs = zip(self._holders(held), made, strict=True)
+        blobs = [self.send(sender, holder, "update", blob) for holder, blob in pairs]
         if into == "replace":
-            held.handle, held.terms = blob, 1
+            held.handle, held.terms = blobs, 1
             return
-        with self.meter.phase("compute", party=held.at):
-            held.handle, held.terms = vault.add([held.handle, blob]), held.terms + 1
+        for k, (holder, stored) in enumerate(self._stored(held)):
+            with self.meter.phase("compute", party=holder):
+                blobs[k] = vault.add(holder, [stored, blobs[k]])
+        held.handle, held.terms = blobs, held.terms + 1
+
+    def _stored(self, held: Held) -> Iterator[tuple[str, bytes]]:
+        """Pair every holder with what it stores."""
+        return zip(self._holders(held), held.handle, strict=True)
+
+    def _holders(self, held: Held) -> tuple[str, ...]:
+        spread = self._vault(held).holders
+        return spread if len(spread) > 1 else (held.at,)
 
     def _vault(self, held: Held) -> Aggregation:
         return self._aggregation(*held.readers, terms=held.terms_max)

@@ -17,8 +17,8 @@ from petlab.budget import Budget
 from petlab.dataset import Dataset, find_dataset
 from petlab.errors import DataError, MissingPackage, PetlabError, Unsupported, UsageError
 from petlab.meter import PeakMemory
-from petlab.partition import partition, split
-from petlab.party import SERVER, Shard, owner_names
+from petlab.partition import split
+from petlab.placement import place
 from petlab.plan import Plan, Public
 from petlab.registry import find_program, find_task, find_technique, setting_owners
 from petlab.result import Cell, Cost, Metric, Result, Status
@@ -27,8 +27,6 @@ from petlab.table import empty_table
 from petlab.task import Answer, Placement, Program, Records, Task, split_settings
 from petlab.technique import Run, Technique
 
-ROW_OWNERS = 3
-"""Data owners when a cell does not say."""
 LARGEST_SHOWN = 64
 """Arrays of an answer with more entries stay out of the stored result."""
 
@@ -125,7 +123,7 @@ def evaluate(cell: Cell, *, dataset: Dataset | None = None, budget: Budget | Non
         cell,
         Status.OK,
         quality={name: _finite(metric) for name, metric in quality.items()},
-        costs={**run.costs, "peak_mib": Cost(memory, "measured")},
+        costs={**run.costs, "peak_mib": _peak(memory, run.costs["peak_mib"])},
         phases=run.phases,
         guarantee=run.guarantee,
         views=run.views,
@@ -210,56 +208,17 @@ def _execute(prepared: Prepared, train: Records, test: Records) -> tuple[Run, fl
     return run, memory.mib
 
 
-def place(prepared: Prepared, train: Records, test: Records) -> tuple[list[Shard], Any]:
-    """Put records where the program expects them."""
-    cell, program = prepared.cell, prepared.program
-    public = train.public
-    if program.placement is Placement.ROWS:
-        count = cell.parties or _natural(cell, train)
-        parts = partition(cell.partition, train.labels, count, seed=cell.seed, sites=train.sites)
-        shards = [
-            _shard(name, train.take(part))
-            for name, part in zip(owner_names(len(parts)), parts, strict=True)
-        ]
-        return shards, replace(public, owners=len(shards), records=len(train.labels))
-    if program.placement is Placement.COLUMNS:
-        _only(cell, len(program.columns))
-        shards = [
-            Shard(name, len(train.labels), {column: train[column] for column in columns})
-            for name, columns in zip(
-                owner_names(len(program.columns)), program.columns, strict=True
-            )
-        ]
-        return shards, replace(public, owners=len(shards))
-    _only(cell, 1)
-    model = prepared.task.model(train, prepared.settings)
-    shards = [_shard("owner-1", test), Shard(SERVER, 0, model)]
-    levels = {**public.levels, "scored": len(test.labels)}
-    return shards, replace(public, owners=1, levels=levels)
-
-
-def _natural(cell: Cell, train: Records) -> int:
-    if cell.partition == "site" and train.sites is not None:
-        return len(np.unique(train.sites))
-    return ROW_OWNERS
-
-
-def _only(cell: Cell, parties: int) -> None:
-    if cell.parties not in (None, parties):
-        raise UsageError(
-            f"{cell.task}/{cell.program} has {parties} data owner(s), no other number."
-        )
-
-
-def _shard(name: str, records: Records) -> Shard:
-    return Shard(name, len(records.labels), records.arrays)
-
-
 def _reason(error: Exception) -> str:
     if isinstance(error, PetlabError):
         return str(error)
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} (in {where.name})"
+
+
+def _peak(here: float | None, elsewhere: Cost) -> Cost:
+    """Peak memory of this process and of those that a session ran."""
+    known = here is not None and elsewhere.value is not None
+    return Cost(here + elsewhere.value if known else None, "measured")  # type: ignore[operator]
 
 
 def _finite(metric: Metric) -> Metric:
@@ -286,7 +245,7 @@ def _provenance(prepared: Prepared, dataset: Dataset, started: float) -> dict[st
         "machine": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in packages},
         "dataset_sha256": dataset.sha256,
-        "settings": asdict(prepared.settings) | asdict(prepared.technique.chosen),
+        "settings": asdict(prepared.settings) | prepared.technique.chosen_settings,
         "started": started,
     }
 

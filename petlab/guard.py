@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from petlab.accountant import Event
@@ -55,6 +56,11 @@ class Guarded(Technique):
         )
         self.session = base.session  # type: ignore[misc]
         self.chosen = guard.chosen
+
+    @property
+    def chosen_settings(self) -> dict[str, Any]:
+        """Settings of the base technique and of the guard, by name."""
+        return self.base.chosen_settings | asdict(self.chosen)
 
     def gap(self, requires: frozenset[Op]) -> Gap | None:
         """Return the base technique's gap, its gap towards guards, or the guard's own."""

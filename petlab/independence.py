@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,44 @@ def independence(table: np.ndarray, *, noise: Noise | None = None, seed: int = 0
             + (", see Fisher's exact test." if seen.shape == (2, 2) else ".")
         )
     return Tested({name: np.array(float(v)) for name, v in values.items()}, tuple(notes))
+
+
+def independence_each(tables: np.ndarray, widths: Sequence[int]) -> Tested:
+    """Pearson's tests of many tables that stand side by side, all at once.
+
+    A factor of which only one level (or class) occurs is independent of everything:
+    statistic 0, p value 1.
+
+    Parameters
+    ----------
+    tables
+        Exact counts, shape (r, sum of widths).
+    widths
+        Columns of each table.
+    """
+    from scipy import stats
+
+    starts = np.cumsum([0, *widths[:-1]])
+    rows = np.add.reduceat(tables, starts, axis=1)
+    columns, total = tables.sum(0), np.repeat(rows.sum(0), widths)
+    expected = np.repeat(rows, widths, axis=1) * columns / np.maximum(total, 1)
+    terms = (tables - expected) ** 2 / np.where(expected > 0, expected, 1)
+    statistic = np.add.reduceat(terms.sum(0), starts)
+    freedom = ((rows > 0).sum(0) - 1) * (np.add.reduceat((columns > 0).astype(int), starts) - 1)
+    testable = freedom > 0
+    p_value = np.where(testable, stats.chi2.sf(statistic, np.maximum(freedom, 1)), 1.0)
+    rough = np.add.reduceat(((expected > 0) & (expected < 5)).any(0).astype(int), starts) > 0
+    notes = [f"p values are of {len(widths)} single tests, without correction for their number."]
+    if rough.any():
+        notes.append(f"{rough.sum()} factors have expected counts under 5: rough p values.")
+    if not testable.all():
+        notes.append(f"{(~testable).sum()} factors have one level only: nothing to test.")
+    values = {
+        "statistic": np.where(testable, statistic, 0.0),
+        "p_value": p_value,
+        "degrees_of_freedom": freedom.astype(float),
+    }
+    return Tested(values, tuple(notes))
 
 
 def pearson(tables: np.ndarray) -> np.ndarray:

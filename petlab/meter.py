@@ -11,7 +11,7 @@ from pathlib import Path
 
 from petlab.transcript import Transcript
 
-OFFLINE = frozenset({"setup"})
+OFFLINE = frozenset({"setup", "dealer"})
 """Phases that can be done before the data is there."""
 
 
@@ -33,15 +33,21 @@ class Meter:
     def __init__(self, transcript: Transcript, *, party: str) -> None:
         self.phases: dict[str, PhaseCost] = {}
         self._transcript = transcript
-        self._stack = [("compute", party)]
+        self._stack = [("compute", party, True)]
         self._wall, self._cpu = time.perf_counter(), _cpu_seconds()
         transcript.before_send = self.mark
 
     @contextmanager
-    def phase(self, name: str, *, party: str) -> Iterator[None]:
-        """Book what happens inside on phase `name` of `party`."""
+    def phase(self, name: str, *, party: str, waits: bool = False) -> Iterator[None]:
+        """Book what happens inside on phase `name` of `party`.
+
+        Parameters
+        ----------
+        waits
+            This process only waits for others, whose own clocks the caller advances.
+        """
         self.mark()
-        self._stack.append((name, party))
+        self._stack.append((name, party, not waits))
         try:
             yield
         finally:
@@ -51,17 +57,37 @@ class Meter:
     def mark(self) -> None:
         """Book the time since the last mark on the current phase and party."""
         wall, cpu = time.perf_counter(), _cpu_seconds()
-        name, party = self._stack[-1]
+        name, party, works = self._stack[-1]
         cost = self.phases.setdefault(name, PhaseCost())
         cost.wall_s += wall - self._wall
         cost.cpu_s += cpu - self._cpu
-        self._transcript.compute(party, wall - self._wall)
+        if works:
+            self._transcript.compute(party, wall - self._wall)
         self._wall, self._cpu = wall, cpu
+
+    def add(self, name: str, *, cpu_s: float, wall_s: float = 0.0) -> None:
+        """Book what other processes spent on a phase."""
+        cost = self.phases.setdefault(name, PhaseCost())
+        cost.cpu_s += cpu_s
+        cost.wall_s += wall_s
+
+    def move(self, source: str, target: str, *, wall_s: float) -> None:
+        """Book time that was booked on one phase on another instead."""
+        self.mark()
+        moved = min(wall_s, self.phases[source].wall_s) if source in self.phases else 0.0
+        if moved:
+            self.phases[source].wall_s -= moved
+            self.add(target, cpu_s=0.0, wall_s=moved)
 
     @property
     def wall_s(self) -> float:
         """Seconds booked so far."""
         return sum(cost.wall_s for cost in self.phases.values())
+
+    @property
+    def offline_s(self) -> float:
+        """Seconds of it that could be spent before the data is there."""
+        return sum(cost.wall_s for name, cost in self.phases.items() if name in OFFLINE)
 
     @property
     def cpu_s(self) -> float:

@@ -40,12 +40,20 @@ class Timeline:
 
     def deliver(self, sender: str, receiver: str, size: int) -> None:
         """Carry a message of `size` bytes; the receiver waits for it."""
+        self.take(receiver, self.post(sender, receiver, size))
+
+    def post(self, sender: str, receiver: str, size: int) -> float:
+        """Put a message of `size` bytes on its way; return when it will be there."""
         on_wire = 8 * size / self.link.bits_per_s
         leaves = max(self.clock[sender], self._uplink[sender])
         self._uplink[sender] = leaves + on_wire
         arrives = max(leaves + self.link.latency_s, self._downlink[receiver]) + on_wire
         self._downlink[receiver] = arrives
-        self.clock[receiver] = max(self.clock[receiver], arrives)
+        return arrives
+
+    def take(self, receiver: str, arrival: float) -> None:
+        """Let a receiver wait for what arrives at that time."""
+        self.clock[receiver] = max(self.clock[receiver], arrival)
 
     @property
     def elapsed(self) -> float:

@@ -19,6 +19,8 @@ CURATOR = "curator"
 """Trusted with everybody's raw records under central differential privacy."""
 AGGREGATOR = "aggregator"
 """Adds contributions and reads them, in plain federated learning."""
+DEALER = "dealer"
+"""Hands out correlated randomness before the data is there, in multiparty computation."""
 OWNERS = "owners"
 """All data owners, as a place where noise is added."""
 

@@ -74,7 +74,8 @@ class Plan:
         How many batches of `sample_rate` each owner uses by itself for one release; 0 when
         the session draws the batches.
     depth
-        Multiplications in a row that protected arrays go through.
+        Multiplications in a row that protected arrays go through; 0 where they are too many
+        for any technique that has to know.
     value_max
         Public bound on the magnitude of protected values on their way.
     shapes

@@ -49,14 +49,45 @@ class Protected:
     layout: Layout
     holder: str
 
-    def __add__(self, other: Protected | Local | np.ndarray) -> Protected:
+    # numpy then leaves `array @ protected` and the like to this class.
+    __array_ufunc__ = None
+
+    def __add__(self, other: Protected | Local | np.ndarray | float) -> Protected:
         return self.session.add(self, other)
 
-    def __mul__(self, other: Protected) -> Protected:
-        return self.session.multiply(self, other)
+    def __radd__(self, other: np.ndarray | float) -> Protected:
+        return self.session.add(self, other)
+
+    def __sub__(self, other: Protected | np.ndarray | float) -> Protected:
+        return self.session.subtract(self, other)
+
+    def __rsub__(self, other: np.ndarray | float) -> Protected:
+        return self.session.add(-self, other)
+
+    def __neg__(self) -> Protected:
+        return self.session.scale(self, -1.0)
+
+    def __mul__(self, other: Protected | np.ndarray | float) -> Protected:
+        if isinstance(other, Protected):
+            return self.session.multiply(self, other)
+        return self.session.scale(self, other)
+
+    def __rmul__(self, other: np.ndarray | float) -> Protected:
+        return self.session.scale(self, other)
 
     def __matmul__(self, other: Protected | Local | np.ndarray) -> Protected:
         return self.session.matmul(self, other)
+
+    def __rmatmul__(self, other: np.ndarray) -> Protected:
+        return (self.T @ other.T).T
+
+    def __getitem__(self, rows: np.ndarray | slice) -> Protected:
+        return self.session.take(self, rows)
+
+    @property
+    def T(self) -> Protected:
+        """Rows and columns swapped."""
+        return self.session.transpose(self)
 
     def square(self) -> Protected:
         """Square each entry."""
@@ -70,7 +101,8 @@ class Held:
     Attributes
     ----------
     handle
-        The technique's own representation; replaced or added to by calls.
+        The technique's own representation, one message of each holder; replaced or added to
+        by calls.
     coordinate_max
         Public bound on the magnitude of its entries.
     terms_max
@@ -79,7 +111,7 @@ class Held:
         How many it is the sum of.
     """
 
-    handle: bytes
+    handle: list[bytes]
     at: str
     readers: tuple[str, ...]
     shape: tuple[int, ...]

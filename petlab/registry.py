@@ -5,18 +5,40 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from petlab import tasks as task_folder
 from petlab import techniques as technique_folder
-from petlab.errors import UsageError, unknown
+from petlab.borrowing import Borrowing
+from petlab.errors import UsageError, closest, unknown
 from petlab.guard import Guarded, OutputGuard
 from petlab.ops import Gap
+from petlab.release import Exposure
 from petlab.result import Setting
 from petlab.task import Program, Task, split_settings
 from petlab.technique import Technique
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A technique spec taken apart: BASE[+LENDER][+GUARD]."""
+
+    base: type[Technique]
+    lender: type[Technique] | None = None
+    guard: type[OutputGuard] | None = None
+
+    @property
+    def settings(self) -> list[type]:
+        """Settings classes of its parts, in their order."""
+        return [part.settings for part in (self.base, self.lender, self.guard) if part]
+
+    @property
+    def exposure(self) -> Exposure | Gap:
+        """What the aggregator sees."""
+        return (self.lender or self.base).exposure
 
 
 @cache
@@ -40,13 +62,9 @@ def guards() -> Mapping[str, type[OutputGuard]]:
 
 def technique_names() -> list[str]:
     """Specs that the support matrix lists: techniques, guards alone, and compositions."""
-    composed = [
-        f"{name}+{guard}"
-        for guard in guards()
-        for name, kind in techniques().items()
-        if name != "cleartext" and not isinstance(kind.exposure, Gap)
-    ]
-    return [*techniques(), *guards(), *composed]
+    lent = [name for name, spec in _unguarded().items() if spec.lender]
+    alone = [name for name in techniques() if name != "cleartext"]
+    return [*techniques(), *guards(), *_guarded(alone), *lent, *_guarded(lent)]
 
 
 def find_task(name: str) -> Task:
@@ -64,25 +82,28 @@ def find_program(task: Task, name: str) -> Program:
 
 
 def setting_owners(spec: str) -> list[type]:
-    """Return the settings classes of a technique spec: base technique, then guard."""
-    base, guard = _parse(spec)
-    return [base.settings, *([guard.settings] if guard else [])]
+    """Return the settings classes of a technique spec: base technique, lender, guard."""
+    return _parse(spec).settings
 
 
 def find_technique(spec: str, settings: Mapping[str, Setting] | None = None) -> Technique:
-    """Make a technique from a spec such as "he", "dp" or "fl+dp".
+    """Make a technique from a spec such as "he", "dp", "fl+dp" or "fl+he+dp".
 
     Parameters
     ----------
     settings
-        Settings of the technique and its guard, by name.
+        Settings of the technique and whatever it is composed with, by name.
     """
-    base, guard = _parse(spec)
-    shares = split_settings(settings or {}, setting_owners(spec))
-    technique = base(base.settings(**shares[0]))
-    if guard is None:
-        return technique
-    return Guarded(technique, guard(guard.settings(**shares[1])), name=spec)
+    parts = _parse(spec)
+    given = split_settings(settings or {}, parts.settings)
+    chosen = iter([kind(**share) for kind, share in zip(parts.settings, given, strict=True)])
+    technique = parts.base(next(chosen))
+    if parts.lender:
+        name = f"{parts.base.name}+{parts.lender.name}"
+        technique = Borrowing(technique, parts.lender(next(chosen)), name=name)
+    if parts.guard:
+        technique = Guarded(technique, parts.guard(next(chosen)), name=spec)
+    return technique
 
 
 def support(task: Task, program: Program, spec: str) -> Gap | None:
@@ -90,15 +111,40 @@ def support(task: Task, program: Program, spec: str) -> Gap | None:
     return find_technique(spec).gap(program.requires)
 
 
-def _parse(spec: str) -> tuple[type[Technique], type[OutputGuard] | None]:
-    base, _, guard = spec.partition("+")
-    if not guard and base in guards():
-        base, guard = "cleartext", base
-    if base not in techniques():
+def _parse(spec: str) -> Spec:
+    if spec in guards():
+        return Spec(techniques()["cleartext"], guard=guards()[spec])
+    inputs, _, last = spec.rpartition("+")
+    guard = guards().get(last) if inputs else None
+    found = _unguarded().get(inputs if guard else spec)
+    if found:
+        return replace(found, guard=guard)
+    if spec.partition("+")[0] not in techniques():
         raise unknown("technique", spec, technique_names())
-    if guard and guard not in guards():
-        raise UsageError(f"unknown technique {spec!r}: only {', '.join(guards())} goes after '+'.")
-    return techniques()[base], guards().get(guard)
+    lent = [name for name, known in _unguarded().items() if known.lender]
+    raise UsageError(
+        f"unknown technique {spec!r}: inputs are protected together only by {', '.join(lent)}; "
+        f"{', '.join(guards())} goes last. {closest(spec, technique_names())}"
+    )
+
+
+def _unguarded() -> dict[str, Spec]:
+    """Every technique, and every one that borrows with every other that lends."""
+    kinds = techniques().values()
+    lenders = [kind for kind in kinds if not isinstance(kind.lend, Gap)]
+    return {kind.name: Spec(kind) for kind in kinds} | {
+        f"{base.name}+{lender.name}": Spec(base, lender)
+        for base in kinds
+        for lender in lenders
+        if base.borrows and base is not lender
+    }
+
+
+def _guarded(names: list[str]) -> list[str]:
+    """Every composition with a guard, where the guard has a place for its noise."""
+    specs = _unguarded()
+    fitting = [name for name in names if not isinstance(specs[name].exposure, Gap)]
+    return [f"{name}+{guard}" for guard in guards() for name in fitting]
 
 
 def _subclasses(folder: ModuleType, kind: type) -> list[Any]:

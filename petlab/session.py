@@ -6,25 +6,26 @@ leading underscore, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from petlab.arrays import Arrays
 from petlab.contribution import Contribution, Total
-from petlab.errors import OutOfRange, PlanExceeded, ProtocolError, Unsupported, UsageError
-from petlab.ops import not_yet
-from petlab.party import ANALYST, Memory, Owner, Shard
-from petlab.protected import Held, Layout, Local, Protected, Source
+from petlab.errors import OutOfRange, ProtocolError, UsageError
+from petlab.ops import Gap, Op, not_yet
+from petlab.party import Memory, Shard
+from petlab.protected import Held
 from petlab.result import Guarantee
-from petlab.summing import Opening, Summing, SumRequest
+from petlab.summing import Opening, SumRequest
 
 __all__ = ["Into", "Opening", "Session", "SumRequest"]
 
 Into = Literal["none", "add", "replace"]
 
 
-class Session(Summing):
+class Session(Arrays):
     """Operations over the owners' records, under one technique's protection.
 
     Parameters
@@ -42,6 +43,19 @@ class Session(Summing):
     def noisy(self) -> bool:
         """Whether an output guard adds noise to totals: public, so that programs may adapt."""
         return self.release is not None
+
+    def require(self, operations: Iterable[Op]) -> None:
+        """Refuse a program whose operations are not all offered, before it does anything.
+
+        Raises
+        ------
+        Unsupported
+            With the gap's kind and reason.
+        """
+        for operation in sorted(operations):
+            hook = getattr(self, operation.value)
+            if isinstance(hook, Gap):
+                hook()
 
     def sum(
         self,
@@ -78,57 +92,6 @@ class Session(Summing):
         if not np.all(np.isfinite(total.value)):
             raise OutOfRange("a total is not finite: lower the learning rate or check ranges.")
         return total
-
-    def share(
-        self, source: Source, *, owner: str, label: str = "", layout: Layout = "slots"
-    ) -> Protected:
-        """Protect an array of one owner for computing by others.
-
-        Parameters
-        ----------
-        source
-            Name of the array in the owner's shard, or a function of the shard.
-        owner
-            The party that holds it.
-        label
-            Arrays of different labels refuse to mix.
-        layout
-            Which axis lies along a ciphertext's slots.
-        """
-        values = self._checked_values(self._lookup(owner, source))
-        return self._share(values, owner, label, layout)
-
-    def local(self, source: Source, *, at: str) -> Local:
-        """Refer to a plaintext array of one party as an operand that never leaves it."""
-        self._owner(at)
-        return Local(at, source)
-
-    def add(self, left: Protected, right: Protected | Local | np.ndarray) -> Protected:
-        """Add an operand (public, local or protected) to a protected array."""
-        self._same_label(left, right)
-        return self._add(left, right)
-
-    def multiply(self, left: Protected, right: Protected) -> Protected:
-        """Multiply protected arrays entry by entry."""
-        self._same_label(left, right)
-        return self._multiply(left, right)
-
-    def matmul(self, left: Protected, right: Protected | Local | np.ndarray) -> Protected:
-        """Matrix product of a protected array (m, n) and an operand (n, k)."""
-        self._same_label(left, right)
-        if isinstance(right, Protected):
-            return self._matmul(left, right)
-        return self._plain_matmul(left, right)
-
-    def square(self, value: Protected) -> Protected:
-        """Square a protected array entry by entry."""
-        return self._square(value)
-
-    def reveal(self, value: Protected, *, to: str) -> np.ndarray:
-        """Open a protected array to one reader, who is planned to see it."""
-        self._unguarded("reveal")
-        self._spend(value.shape)
-        return self._reveal(value, self._reader(to))
 
     def hold(
         self,
@@ -203,50 +166,8 @@ class Session(Summing):
     def _set_up(self) -> None:
         """Make keys and whatever else does not depend on data."""
 
-    _share: Any = not_yet("this technique has no protected arrays")
-    _add: Any = not_yet("this technique does not add protected arrays")
-    _multiply: Any = not_yet("this technique does not multiply protected arrays")
-    _matmul: Any = not_yet("this technique has no product of two protected matrices")
-    _plain_matmul: Any = not_yet("this technique has no product with a plain matrix")
-    _square: Any = not_yet("this technique does not square protected arrays")
-    _reveal: Any = not_yet("this technique has nothing protected to reveal")
     _hold: Any = not_yet("this technique has no protected accumulators")
     _call: Any = not_yet("this technique has no calls at single parties")
 
     def _guarantee(self) -> Guarantee:
         raise NotImplementedError
-
-    # Checks.
-
-    def _unguarded(self, operation: str) -> None:
-        if self.release:
-            raise Unsupported(f"{operation} opens a value whose sensitivity nobody declared.")
-
-    def _spend(self, shape: tuple[int, ...]) -> None:
-        if tuple(shape) not in {tuple(s) for s in self.plan.shapes.values()}:
-            raise PlanExceeded(f"the plan names no released value of shape {tuple(shape)}.")
-        if self._released >= self.plan.releases:
-            raise PlanExceeded(f"the plan allows {self.plan.releases} releases, no more.")
-        self._released += 1
-
-    def _reader(self, to: str) -> str:
-        return self.place if to == ANALYST else to
-
-    def _owner(self, name: str) -> Owner:
-        for owner in self.owners:
-            if owner.name == name:
-                return owner
-        raise UsageError(f"no party {name!r} holds data in this study.")
-
-    def _lookup(self, party: str, source: Source) -> np.ndarray:
-        shard = self._owner(party).shard
-        return np.asarray(shard[source] if isinstance(source, str) else source(shard))
-
-    def _checked_values(self, values: np.ndarray) -> np.ndarray:
-        if not np.all(np.isfinite(values)) or np.abs(values).max(initial=0) > self.plan.value_max:
-            raise OutOfRange(f"a value exceeds the plan's bound of {self.plan.value_max:g}.")
-        return values
-
-    def _same_label(self, left: Protected, right: Any) -> None:
-        if isinstance(right, Protected) and right.label != left.label:
-            raise ProtocolError(f"arrays labelled {left.label!r} and {right.label!r} do not mix.")

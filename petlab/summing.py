@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from petlab import wire
-from petlab.aggregation import Aggregation, Opener
+from petlab.aggregation import Aggregation, Bound, Opener
 from petlab.contribution import Contribution, Noise, State, Total
 from petlab.errors import DataError, ProtocolError
+from petlab.lending import Lender
 from petlab.meter import Meter
 from petlab.party import AGGREGATOR, ANALYST, OWNERS, SERVER, Owner, Shard
 from petlab.plan import Plan
@@ -31,6 +32,8 @@ class Opening:
         What guards the outputs (differential privacy), or None.
     record
         Keep message payloads in the transcript.
+    lend
+        Makes another technique's aggregations for the session that is opened, or None.
     """
 
     shards: Sequence[Shard]
@@ -38,6 +41,7 @@ class Opening:
     seed: int = 0
     release: Release | None = None
     record: bool = False
+    lend: Callable[[Summing], Lender] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,23 @@ class SumRequest:
     state: State
     reader: str
     step: int | None
+
+
+@dataclass(frozen=True)
+class Protection:
+    """How the contributions to one sum are protected on their way.
+
+    Attributes
+    ----------
+    bound
+        Public bound on every coordinate of an owner's total.
+    grid
+        Step to which the aggregation rounds; 0 for none.
+    """
+
+    aggregation: Aggregation
+    bound: Bound
+    grid: float
 
 
 class Summing:
@@ -62,7 +83,7 @@ class Summing:
     place = ANALYST
     """The party at which the program runs."""
     aggregator = SERVER
-    """The party that adds protected contributions."""
+    """The party that adds protected contributions, where one party does."""
 
     def __init__(self, opening: Opening) -> None:
         self.plan, self.seed, self.release = opening.plan, opening.seed, opening.release
@@ -70,6 +91,8 @@ class Summing:
         self.transcript = Transcript(record=opening.record)
         self.meter = Meter(self.transcript, party=self.place)
         self.plain_bytes = 0
+        self.elsewhere_mib = 0.0
+        """Peak memory of processes that the session runs elsewhere, together."""
         self._released = 0
 
     def send(self, sender: str, receiver: str, label: str, payload: bytes) -> bytes:
@@ -118,35 +141,73 @@ class Summing:
         """Return what the readers open such a sum with: the only place for secret keys."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Release what the session holds outside of this process; at the end of every run."""
+
     def _sum(self, request: SumRequest) -> Total:
-        """Owners protect, the aggregator adds, the reader opens."""
+        """Owners protect, the holders add, the reader opens."""
         contribution, count = request.contribution, len(self.owners)
         helps = self.release is not None and self.release.place == AGGREGATOR
         aggregation = self._aggregation(request.reader, terms=count + helps)
         bound = contribution.bound(self.plan.public.records_max)
-        grid = aggregation.grid(bound)
-        state, blobs = wire.pack(request.state), []
-        states = [self.send(self.place, owner.name, "state", state) for owner in self.owners]
-        for owner, message in zip(self.owners, states, strict=True):
-            with self.meter.phase("compute", party=owner.name):
-                total = self.contribute(owner, request, wire.unpack(message))
-            self.plain_bytes += total.nbytes
-            with self.meter.phase("protect", party=owner.name):
-                total = self._noisy_at(OWNERS, total, contribution, grid)
-                blob = aggregation.protect(total, bound)
-            blobs.append(self.send(owner.name, self.aggregator, "contribution", blob))
-        with self.meter.phase("compute", party=self.aggregator):
-            if helps:
-                noise = np.zeros(contribution.size)
-                noise = self._noisy_at(AGGREGATOR, noise, contribution, grid)
-                blobs.append(aggregation.protect(noise, bound))
-            combined = aggregation.add(blobs)
-        message = self.send(self.aggregator, request.reader, "total", combined)
+        protection = Protection(aggregation, bound, aggregation.grid(bound))
+        messages = self._collect(request, protection)
+        if helps:
+            messages.append(self._noise_message(contribution, protection))
+        received = []
+        for holder, sent in zip(aggregation.holders, zip(*messages, strict=True), strict=True):
+            with self.meter.phase("compute", party=holder):
+                combined = aggregation.add(holder, sent)
+            received.append(self.send(holder, request.reader, "total", combined))
         with self.meter.phase("reveal", party=request.reader):
             opener = self._opener(request.reader, terms=count + helps)
-            value = opener.open(message, bound, owners=len(blobs))
+            value = opener.open(received, bound, owners=len(messages))
         value = value.reshape(contribution.shape)
-        return Total(value, owners=count, noise=self._account(contribution, grid))
+        return Total(value, owners=count, noise=self._account(contribution, protection.grid))
+
+    def _collect(self, request: SumRequest, protection: Protection) -> list[list[bytes]]:
+        """Carry the state to the owners and their contributions to the holders.
+
+        Returns
+        -------
+        For every owner one message of each holder, in order, as that holder received it.
+        """
+        state, messages = wire.pack(request.state), []
+        states = [self.send(self.place, owner.name, "state", state) for owner in self.owners]
+        for owner, arrived in zip(self.owners, states, strict=True):
+            with self.meter.phase("compute", party=owner.name):
+                blobs = self._protected(owner, request, wire.unpack(arrived), protection)
+            pairs = zip(protection.aggregation.holders, blobs, strict=True)
+            messages.append([self.send(owner.name, h, "contribution", blob) for h, blob in pairs])
+        return messages
+
+    def _protected(
+        self, owner: Owner, request: SumRequest, state: State, protection: Protection
+    ) -> list[bytes]:
+        """Compute one owner's total and protect it: one message for each holder."""
+        total = self.contribute(owner, request, state)
+        self.plain_bytes += total.nbytes
+        with self.meter.phase("protect", party=owner.name):
+            total = self._noisy_at(OWNERS, total, request.contribution, protection.grid)
+            return protection.aggregation.protect(total, protection.bound)
+
+    def _noise_message(self, contribution: Contribution, protection: Protection) -> list[bytes]:
+        """Protect the aggregator's noise like one more contribution."""
+        maker = self._noise_maker(protection.aggregation)
+        with self.meter.phase("compute", party=maker):
+            noise = np.zeros(contribution.size)
+            noise = self._noisy_at(AGGREGATOR, noise, contribution, protection.grid)
+            blobs = protection.aggregation.protect(noise, protection.bound)
+        pairs = zip(protection.aggregation.holders, blobs, strict=True)
+        return [self.send(maker, holder, "noise", blob) for holder, blob in pairs]
+
+    def _noise_maker(self, aggregation: Aggregation) -> str:
+        """Return who makes the aggregator's noise, and alone knows it.
+
+        Among several holders the first sends the others their shares of it: made jointly,
+        nobody would know it, which no aggregation here offers.
+        """
+        return aggregation.holders[0]
 
     def _noisy_at(
         self, place: str, total: np.ndarray, contribution: Contribution, grid: float = 0.0

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 UNITS = {
     "wall_s": "s",
     "cpu_s": "s",
+    "offline_s": "s",
     "peak_mib": "MiB",
     "bytes": "bytes",
+    "offline_bytes": "bytes",
     "messages": "",
     "rounds": "",
     "expansion": "x",

@@ -96,7 +96,8 @@ class Program:
     columns: tuple[tuple[str, ...], ...] = ()
 
     def __call__(self, session: Session, plan: Plan) -> Answer:
-        """Run the program."""
+        """Run the program, if the session offers all that it requires."""
+        session.require(self.requires)
         return self.fn(session, plan)
 
     @property

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from petlab.accountant import Event
 from petlab.errors import MissingPackage, PlanExceeded
 from petlab.meter import OFFLINE
 from petlab.ops import Gap, Kind, Op, not_yet
+from petlab.party import DEALER
 from petlab.plan import Plan
 from petlab.release import Exposure, Release
 from petlab.result import Cost, Guarantee
@@ -55,6 +56,8 @@ class Technique:
     exposure
         What its aggregator sees, by which an output guard such as `+dp` adds noise; or the
         gap when no guard can sit on it.
+    borrows
+        The session class that runs on another technique's aggregation, or None.
     """
 
     name: ClassVar[str]
@@ -64,9 +67,17 @@ class Technique:
     settings: ClassVar[type] = NoSettings
     session: ClassVar[type[Session]]
     exposure: ClassVar[Exposure | Gap] = not_yet("this technique has no place for noise")
+    borrows: ClassVar[type[Session] | None] = None
+    lend: Any = not_yet("this technique has no aggregation to lend")
+    """Method `(host: Summing) -> Lender` that makes its aggregations for another's session."""
 
     def __init__(self, settings: Any = None) -> None:
         self.chosen = settings if settings is not None else self.settings()
+
+    @property
+    def chosen_settings(self) -> dict[str, Any]:
+        """All settings by name, those of every part of a composition included."""
+        return asdict(self.chosen)
 
     def gap(self, requires: frozenset[Op]) -> Gap | None:
         """Return the first operation's gap, or None when all are offered."""
@@ -114,16 +125,19 @@ class Technique:
             The program released a value of a shape or number that its plan did not name.
         """
         session = self.open(opening)
-        answer = program(session, opening.plan)
-        session.meter.mark()
-        return Run(
-            answer=answer,
-            costs=_costs(session),
-            phases=_phases(session),
-            guarantee=session.guarantee(),
-            views=session.transcript.summary(),
-            transcript=session.transcript,
-        )
+        try:
+            answer = program(session, opening.plan)
+            session.meter.mark()
+            return Run(
+                answer=answer,
+                costs=_costs(session),
+                phases=_phases(session),
+                guarantee=session.guarantee(),
+                views=session.transcript.summary(),
+                transcript=session.transcript,
+            )
+        finally:
+            session.close()
 
 
 def _costs(session: Session) -> dict[str, Cost]:
@@ -132,15 +146,20 @@ def _costs(session: Session) -> dict[str, Cost]:
         raise PlanExceeded("a technique reported no traffic: its messages are not metered.")
     lan, wan = transcript.timelines
     plain = session.plain_bytes
+    dealt = sum(m.size for m in transcript.messages if DEALER in (m.sender, m.receiver))
+    offline = {"offline_bytes": Cost(dealt, "measured")} if dealt else {}
     return {
         "wall_s": Cost(session.meter.wall_s, "measured"),
         "cpu_s": Cost(session.meter.cpu_s, "measured"),
+        "offline_s": Cost(session.meter.offline_s, "measured"),
         "bytes": Cost(transcript.bytes, "measured"),
         "messages": Cost(len(transcript.messages), "measured"),
         "rounds": Cost(transcript.rounds, "measured"),
         "expansion": Cost(transcript.bytes / plain if plain else None, "measured"),
         "lan_s": Cost(lan.elapsed, "modelled"),
         "wan_s": Cost(wan.elapsed, "modelled"),
+        "peak_mib": Cost(session.elsewhere_mib, "measured"),
+        **offline,
     }
 
 

@@ -33,6 +33,14 @@ class Message:
     payload: bytes | None
 
 
+@dataclass(frozen=True)
+class Posted:
+    """A message on its way, and when it arrives on each modelled network."""
+
+    message: Message
+    arrivals: tuple[float, ...]
+
+
 class SecureLink:
     """One direction of an authenticated, encrypted link between two named parties.
 
@@ -89,7 +97,7 @@ class Transcript:
         self.messages: list[Message] = []
         self.timelines = (Timeline(LAN), Timeline(WAN))
         self.before_send: Callable[[], None] = lambda: None
-        self._record = record
+        self.recording = record
         self._depth: dict[str, int] = defaultdict(int)
         self._identities: dict[str, object] = {}
         self._links: dict[tuple[str, str], SecureLink] = {}
@@ -110,13 +118,30 @@ class Transcript:
         link = self._link(sender, receiver)
         sealed = link.seal(label, bytes(payload))
         opened = link.open(label, sealed)
-        depth = self._depth[sender] + 1
-        self._depth[receiver] = max(self._depth[receiver], depth)
-        for timeline in self.timelines:
-            timeline.deliver(sender, receiver, len(sealed))
-        kept = opened if self._record else None
-        self.messages.append(Message(sender, receiver, label, len(sealed), depth, kept))
+        self.take(self.post(sender, receiver, label, len(sealed), payload=opened))
         return opened
+
+    def post(
+        self, sender: str, receiver: str, label: str, size: int, *, payload: bytes | None = None
+    ) -> Posted:
+        """Count a message that another transport carries; `take` it where it is read.
+
+        Two parties that send to each other at the same time post first and take later, so
+        that neither is modelled as waiting for the other before it sends.
+        """
+        depth = self._depth[sender] + 1
+        arrivals = tuple(line.post(sender, receiver, size) for line in self.timelines)
+        kept = payload if self.recording else None
+        message = Message(sender, receiver, label, size, depth, kept)
+        self.messages.append(message)
+        return Posted(message, arrivals)
+
+    def take(self, posted: Posted) -> None:
+        """Let the receiver of a posted message read it."""
+        message = posted.message
+        self._depth[message.receiver] = max(self._depth[message.receiver], message.depth)
+        for timeline, arrival in zip(self.timelines, posted.arrivals, strict=True):
+            timeline.take(message.receiver, arrival)
 
     def compute(self, party: str, seconds: float) -> None:
         """Let the modelled clocks of a party run on while it computes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Repeatable, and not flaky on a machine that does something else at the same time.
@@ -13,3 +14,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("petlab")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Cells of multiparty computation start processes: `make check` leaves them out."""
+    for item in items:
+        values = getattr(getattr(item, "callspec", None), "params", {}).values()
+        if any("mpc" in str(value).split("+") for value in values):
+            item.add_marker(pytest.mark.slow)

@@ -45,6 +45,7 @@ SUPPORTED = [
 GAPS = [pair for pair in PAIRS if pair not in SUPPORTED]
 QUICK: dict[tuple[str, str], dict[str, Setting]] = {
     ("deep", "sums"): {"epochs": 2, "hidden": "8"},
+    ("deep", "outsourced"): {"epochs": 2, "hidden": "8"},
     ("deep", "score"): {"epochs": 2, "hidden": "4", "activation": "square"},
 }
 TABLES = list(shipped())
@@ -147,8 +148,13 @@ def test_guarantee_says_what_ran(task: str, program: str, spec: str) -> None:
         place = "curator" if spec in ("dp", "cleartext+dp") else "owners"
         assert guarantee.trusted == (("curator",) if place == "curator" else ())
         assert f"noise by the {place}" in guarantee.mechanism
-    encrypted = "he" in spec.split("+")
-    assert guarantee.security_bits == (128 if encrypted else None)
+    encrypted, shared = ("he" in spec.split("+"), "mpc" in spec.split("+"))
+    assert guarantee.security_bits == (128 if encrypted or shared else None)
+    if shared:
+        assert "input" in guarantee.kind.split("+")
+        dealt = program != "sums"
+        assert ("dealer" in guarantee.trusted) == dealt
+        assert "shares modulo 2^64 among 2 processes" in guarantee.mechanism
     if encrypted:
         assert "input" in guarantee.kind.split("+")
         assert "N=8192" in guarantee.mechanism

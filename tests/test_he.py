@@ -147,7 +147,7 @@ def test_nothing_the_server_holds_decrypts(ran: tuple[str, Session, list[Shard]]
             with pytest.raises(ValueError, match="secret"):
                 decrypted(context, blob, name)
     # The reader opens the same blobs, so the attempt above could have succeeded.
-    readers = [pair.secret for pair in session._keys.values()]
+    readers = [pair.secret for pair in session._keyring.pairs.values()]
     assert [decrypted(secret, blobs[0], name) for secret in readers]
 
 
@@ -156,7 +156,7 @@ def test_no_secret_key_reaches_the_server(ran: tuple[str, Session, list[Shard]])
     name, session, _ = ran
     held = [m.payload for m in session.transcript.view(SERVER)]
     elsewhere = [m.payload for m in session.transcript.messages]
-    for pair in session._keys.values():
+    for pair in session._keyring.pairs.values():
         pieces = secret_pieces(pair.secret)
         assert len(pieces) > 5
         whole = pair.secret.serialize(save_secret_key=True)
@@ -216,16 +216,16 @@ def test_encrypted_sum_is_exact(sum_keys: KeyPair) -> None:
     rng = np.random.default_rng(0)
     totals = [rng.integers(-1000, 1001, 9000).astype(float) for _ in range(3)]
     totals[0][:2], totals[1][:2], totals[2][:2] = (1000, -1000), (1000, -1000), (1000, -1000)
-    blob = sums.add([sums.protect(total, COUNTS) for total in totals])
-    np.testing.assert_array_equal(sums.open(blob, COUNTS, owners=3), sum(totals))
+    blob = sums.add(SERVER, [sums.protect(total, COUNTS)[0] for total in totals])
+    np.testing.assert_array_equal(sums.open([blob], COUNTS, owners=3), sum(totals))
 
 
 def test_encrypted_sum_of_reals_has_the_declared_grid(sum_keys: KeyPair) -> None:
     """Fixed point: the error is at most half a unit a term, far below a float32's."""
     sums = ReadableSums(sum_keys, terms=2)
     values = np.random.default_rng(0).uniform(-100, 100, (2, 50))
-    blob = sums.add([sums.protect(v, REALS) for v in values])
-    error = np.abs(sums.open(blob, REALS, owners=2) - values.sum(0)).max()
+    blob = sums.add(SERVER, [sums.protect(v, REALS)[0] for v in values])
+    error = np.abs(sums.open([blob], REALS, owners=2) - values.sum(0)).max()
     assert error <= 2.0 ** -sums.scale_bits(REALS) + 1e-13
     assert 2.0 ** -sums.scale_bits(REALS) < 1e-12
 
@@ -265,21 +265,21 @@ def test_ciphertext_of_another_key_is_refused(sum_keys: KeyPair) -> None:
     other = KeyPair(SUMS)
     ours = ReadableSums(sum_keys, terms=2)
     theirs = ReadableSums(other, terms=2)
-    blob, foreign = (s.protect(np.ones(3), COUNTS) for s in (ours, theirs))
+    blob, foreign = (s.protect(np.ones(3), COUNTS)[0] for s in (ours, theirs))
     with pytest.raises(ProtocolError, match="another key"):
-        ours.add([blob, foreign])
+        ours.add(SERVER, [blob, foreign])
     with pytest.raises(ProtocolError, match="another key"):
-        ours.open(foreign, COUNTS, owners=1)
+        ours.open([foreign], COUNTS, owners=1)
 
 
 def test_garbage_under_a_forged_key_name_meets_the_canary(sum_keys: KeyPair) -> None:
     """Another key's ciphertext that claims to be ours decrypts to noise, and that is noticed."""
     other = KeyPair(SUMS)
-    theirs = ReadableSums(other, terms=1).protect(np.ones(3), COUNTS)
+    (theirs,) = ReadableSums(other, terms=1).protect(np.ones(3), COUNTS)
     forged = sum_keys.public.fingerprint + theirs[16:]
     ours = ReadableSums(sum_keys, terms=1)
     with pytest.raises(ProtocolError, match="canary"):
-        ours.open(forged, COUNTS, owners=1)
+        ours.open([forged], COUNTS, owners=1)
 
 
 def test_exhausted_noise_budget_meets_the_canary(sum_keys: KeyPair) -> None:
@@ -295,40 +295,41 @@ def test_exhausted_noise_budget_meets_the_canary(sum_keys: KeyPair) -> None:
     blob = frame(sum_keys.public.fingerprint, [vector.serialize()])
     sums = ReadableSums(sum_keys, terms=1)
     with pytest.raises(ProtocolError, match="canary"):
-        sums.open(blob, COUNTS, owners=1)
+        sums.open([blob], COUNTS, owners=1)
 
 
 @pytest.mark.parametrize("claimed", [1, 3])
 def test_missing_or_doubled_term_meets_the_canary(sum_keys: KeyPair, claimed: int) -> None:
     """The reader knows how many owners must be in the sum."""
     sums = ReadableSums(sum_keys, terms=3)
-    blob = sums.add([sums.protect(np.ones(3), COUNTS) for _ in range(2)])
+    blob = sums.add(SERVER, [sums.protect(np.ones(3), COUNTS)[0] for _ in range(2)])
     with pytest.raises(ProtocolError, match="canary"):
-        sums.open(blob, COUNTS, owners=claimed)
+        sums.open([blob], COUNTS, owners=claimed)
 
 
 def test_more_terms_than_planned_are_not_added(sum_keys: KeyPair) -> None:
     """The scale left room for the planned ones."""
     sums = ReadableSums(sum_keys, terms=1)
-    blob = sums.protect(np.ones(3), COUNTS)
+    (blob,) = sums.protect(np.ones(3), COUNTS)
     with pytest.raises(ProtocolError, match="planned terms"):
-        sums.add([blob, blob])
+        sums.add(SERVER, [blob, blob])
 
 
 @pytest.mark.parametrize("keep", [0, 10, 19, 22, 5000, -1])
 def test_truncated_message_is_refused(sum_keys: KeyPair, keep: int) -> None:
     """Wherever it is cut."""
     sums = ReadableSums(sum_keys, terms=1)
-    blob = sums.protect(np.ones(3), COUNTS)
+    (blob,) = sums.protect(np.ones(3), COUNTS)
     with pytest.raises(ProtocolError):
-        sums.open(blob[:keep], COUNTS, owners=1)
+        sums.open([blob[:keep]], COUNTS, owners=1)
 
 
 def test_message_with_a_tail_is_refused(sum_keys: KeyPair) -> None:
     """Nothing rides along unseen."""
     sums = ReadableSums(sum_keys, terms=1)
+    (blob,) = sums.protect(np.ones(3), COUNTS)
     with pytest.raises(ProtocolError, match="wrong length"):
-        sums.open(sums.protect(np.ones(3), COUNTS) + b"x", COUNTS, owners=1)
+        sums.open([blob + b"x"], COUNTS, owners=1)
 
 
 def test_frames_hold_what_was_put_in() -> None:

@@ -102,7 +102,7 @@ def cost(name: str, value: float | None) -> str:
         return seconds(value)
     if name.endswith("_mib"):
         return memory(value)
-    if name == "bytes":
+    if name.endswith("bytes"):
         return size(value)
     return factor(value) if name == "expansion" else count(value)
 

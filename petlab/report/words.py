@@ -69,8 +69,14 @@ SHOWN = 4
 COSTS = {
     "wall_s": Term("Wall time", "Time on the clock for all parties' work, run one after another."),
     "cpu_s": Term("CPU time", "Processor time of all threads; above wall time when several run."),
+    "offline_s": Term(
+        "Offline time", "Part of the wall time that could be spent before the data is there."
+    ),
     "peak_mib": Term("Peak memory", "Most memory held above what the idle program holds."),
     "bytes": Term("Traffic", "Bytes of all messages between parties, encryption included."),
+    "offline_bytes": Term(
+        "Offline traffic", "Part of the traffic that could be sent before the data is there."
+    ),
     "messages": Term("Messages", "Number of messages between parties."),
     "rounds": Term(
         "Rounds",

@@ -1,4 +1,4 @@
-"""Chi-squared test of independence between a disease (or default) and a factor."""
+"""Chi-squared test of independence between a disease (or default) and one factor or many."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from petlab.contribution import Contribution, State
 from petlab.errors import UsageError
 from petlab.features import as_category
-from petlab.independence import independence
+from petlab.independence import independence, independence_each
 from petlab.ops import Op
 from petlab.party import ANALYST, Memory, Shard
 from petlab.plan import Plan, Public
@@ -20,19 +20,32 @@ from petlab.session import Session
 from petlab.table import Table
 from petlab.task import Answer, Placement, Records, Task, program, setting
 
+DECIDED = 0.05
+"""Factors whose p value is lower count as not independent."""
+
 
 @dataclass(frozen=True)
 class Settings:
     """Settings of the chi-squared test."""
 
-    factor: str | None = setting(None, "column tested against the target; default: the card's")
+    factor: str | None = setting(
+        None, "column tested against the target, or several: a,b,c or all; default: the card's"
+    )
     bins: int = setting(4, "intervals that a number's public range is cut into")
 
 
 def plan_table(settings: Settings, public: Public) -> Plan:
     """One release: the contingency table."""
+    if public.features:
+        raise UsageError("chi2/sums tests one factor: --set factor=COLUMN, or program=linked.")
+    return plan_tables(settings, public)
+
+
+def plan_tables(settings: Settings, public: Public) -> Plan:
+    """One release: the contingency table, or those of many factors side by side."""
     shape = (public.levels["disease"], public.levels["factor"])
-    return Plan(settings, public, releases=1, counts=True, depth=1, shapes={"table": shape})
+    counts = not public.features
+    return Plan(settings, public, releases=1, counts=counts, depth=1, shapes={"table": shape})
 
 
 def count_cells(state: State, shard: Shard, memory: Memory) -> Cells:
@@ -59,7 +72,7 @@ def sums(session: Session, plan: Plan) -> Answer:
 
 @program(
     requires={Op.SHARE, Op.PLAIN_MATMUL, Op.REVEAL},
-    plan=plan_table,
+    plan=plan_tables,
     placement=Placement.COLUMNS,
     columns=(("disease",), ("factor",)),
 )
@@ -72,13 +85,29 @@ def linked(session: Session, plan: Plan) -> Answer:
         label="disease",
         layout="slots",
     )
-    factor = session.local(lambda shard: np.eye(columns)[shard["factor"]], at="owner-2")
-    return _answer(session.reveal(disease @ factor, to=ANALYST), session)
+    factor = session.local(lambda shard: one_hot(shard["factor"], columns), at="owner-2")
+    table = session.reveal(disease @ factor, to=ANALYST)
+    if not plan.public.features:
+        return _answer(table, session)
+    tested = independence_each(table, _widths(plan.public))
+    return Answer({"table": table, **tested.values}, tested.notes)
+
+
+def one_hot(codes: np.ndarray, levels: int) -> np.ndarray:
+    """Indicators of codes (people,) or, of many factors, (people, factors); (people, levels)."""
+    found = np.zeros((len(codes), levels))
+    np.put_along_axis(found, codes.reshape(len(codes), -1), 1.0, axis=1)
+    return found
 
 
 def _answer(table: np.ndarray, session: Session, noise: Any = None) -> Answer:
     tested = independence(table, noise=noise, seed=session.seed)
     return Answer({"table": table, **tested.values}, tested.notes)
+
+
+def _widths(public: Public) -> list[int]:
+    """Levels of each of many factors."""
+    return [public.levels[f"factor={name}"] for name in public.features]
 
 
 class ChiSquared(Task):
@@ -96,50 +125,77 @@ class ChiSquared(Task):
     test_share = 0.0
 
     def encode(self, table: Table, settings: Settings) -> Records:
-        """Codes of the target and of the factor."""
+        """Codes of the target and of the factor, or of many factors.
+
+        The codes of many count on from one factor to the next, as their tables do.
+        """
         name = settings.factor or table.card.factor
         features = [column.name for column in table.columns]
-        if name is None or name not in features:
+        wanted = features if name == "all" else str(name or "").split(",")
+        names = list(dict.fromkeys(n.strip() for n in wanted))
+        if not set(names) <= set(features):
             raise UsageError(
                 f"chi2 needs a factor: --set factor=COLUMN, one of {', '.join(features)}."
             )
-        factor, levels = as_category(table, name, bins=settings.bins)
-        classes = table.card.classes
-        public = Public(levels={"disease": len(classes), "factor": len(levels)})
-        arrays = {"disease": table.target, "factor": factor}
+        codes, levels = zip(
+            *(as_category(table, n, bins=settings.bins) for n in names), strict=True
+        )
+        widths = [len(found) for found in levels]
+        counts = {"disease": len(table.card.classes), "factor": sum(widths)}
+        arrays = {"disease": table.target, "factor": codes[0]}
+        if name == "all" or len(names) > 1:
+            counts |= {f"factor={n}": width for n, width in zip(names, widths, strict=True)}
+            arrays["factor"] = np.column_stack(codes) + np.cumsum([0, *widths[:-1]])
+            public = Public(features=tuple(names), levels=counts)
+        else:
+            public = Public(levels=counts)
         return Records(arrays, public, table.target)
 
     def reference(self, program: str, train: Records, test: Records, settings: Any) -> Answer:
-        """The same test on pooled records, by scipy alone."""
-        from scipy import stats
-
-        levels = train.public.levels
-        observed = stats.contingency.crosstab(
-            train["disease"],
-            train["factor"],
-            levels=(range(levels["disease"]), range(levels["factor"])),
-        ).count
-        seen = observed[np.ix_(observed.sum(1) > 0, observed.sum(0) > 0)]
-        result = stats.chi2_contingency(seen, correction=False)
-        return Answer(
-            {
-                "table": observed,
-                "statistic": np.array(result.statistic),
-                "p_value": np.array(result.pvalue),
-            }
-        )
+        """The same test on pooled records, by scipy alone, factor by factor."""
+        disease, factor, levels = train["disease"], train["factor"], train.public.levels
+        classes = levels["disease"]
+        if not train.public.features:
+            return Answer(_by_scipy(disease, factor, classes, levels["factor"]))
+        starts = np.cumsum([0, *_widths(train.public)])
+        each = [
+            _by_scipy(disease, codes - start, classes, stop - start)
+            for codes, start, stop in zip(factor.T, starts[:-1], starts[1:], strict=True)
+        ]
+        values = {name: np.array([e[name] for e in each]) for name in ("statistic", "p_value")}
+        return Answer({"table": np.hstack([e["table"] for e in each]), **values})
 
     def score(
         self, answer: Answer, reference: Answer, test: Records, settings: Any
     ) -> dict[str, Metric]:
-        """Distance from the exact test, and whether the decision at 5 % is the same."""
-        ours, exact = float(answer["statistic"]), float(reference["statistic"])
-        p, p_exact = float(answer["p_value"]), float(reference["p_value"])
-        error = abs(ours - exact) / exact if exact else None
+        """Largest distance from the exact test, and share of decisions at 5 % that are the same."""
+        ours, exact = answer["statistic"], reference["statistic"]
+        p, p_exact = answer["p_value"], reference["p_value"]
+        # A statistic of exactly zero has no relative error.
+        errors = [abs(a - b) / b for a, b in zip(np.ravel(ours), np.ravel(exact), strict=True) if b]
+        same = (p < DECIDED) == (p_exact < DECIDED)
         counts = float(np.abs(answer["table"] - reference["table"]).max())
         return {
-            "statistic_rel_error": Metric(error, 0.0, "lower"),
-            "p_value_abs_error": Metric(abs(p - p_exact), 0.0, "lower"),
-            "decision_agreement": Metric(float((p < 0.05) == (p_exact < 0.05)), 1.0, "higher"),
+            "statistic_rel_error": Metric(float(max(errors)) if errors else None, 0.0, "lower"),
+            "p_value_abs_error": Metric(float(np.abs(p - p_exact).max()), 0.0, "lower"),
+            "decision_agreement": Metric(float(np.mean(same)), 1.0, "higher"),
             "count_max_error": Metric(counts, 0.0, "lower"),
         }
+
+
+def _by_scipy(
+    disease: np.ndarray, factor: np.ndarray, classes: int, levels: int
+) -> dict[str, np.ndarray]:
+    """Table, statistic and p value of one factor."""
+    from scipy import stats
+
+    observed = stats.contingency.crosstab(
+        disease, factor, levels=(range(classes), range(levels))
+    ).count
+    seen = observed[np.ix_(observed.sum(1) > 0, observed.sum(0) > 0)]
+    result = stats.chi2_contingency(seen, correction=False)
+    return {
+        "table": observed,
+        "statistic": np.array(result.statistic),
+        "p_value": np.array(result.pvalue),
+    }

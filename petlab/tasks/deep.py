@@ -1,7 +1,8 @@
-"""A multilayer perceptron, trained from sums of gradients or by federated averaging."""
+"""A multilayer perceptron: trained from sums, by federated averaging, or on protected records."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,19 +12,13 @@ from petlab.errors import UsageError
 from petlab.features import encode
 from petlab.ops import Op
 from petlab.optimizer import OPTIMIZERS, Optimizer
-from petlab.party import ANALYST, SERVER, Memory, Shard
-from petlab.perceptron import (
-    ACTIVATIONS,
-    GradientRows,
-    initial_parameters,
-    layers,
-    outputs,
-    parameter_count,
-)
+from petlab.party import ANALYST, SERVER
+from petlab.perceptron import ACTIVATIONS, initial_parameters, layers, outputs, parameter_count
+from petlab.perceptron_terms import gradient, local_training, network_state
 from petlab.plan import Plan, Public
+from petlab.protected_training import ProtectedOptimizer, layer_matrices, train_protected
 from petlab.result import Metric
-from petlab.rows import OwnerTotal, Rows
-from petlab.sampling import steps_per_epoch
+from petlab.sampling import batch, steps_per_epoch
 from petlab.scores import agreement, classifier_metrics, softmax
 from petlab.session import Session
 from petlab.table import Table
@@ -60,21 +55,31 @@ def plan_fit(settings: Settings, public: Public) -> Plan:
         raise UsageError("model=cnn needs data whose card says image = [height, width].")
     width = parameter_count(_sizes(settings, public), _image(settings, public))
     shapes = {"gradient": (width,), "weights": (width + 1,)}
-    if settings.method == "fedavg":
-        return Plan(
-            settings,
-            public,
-            releases=settings.epochs,
-            local_steps=steps_per_epoch(settings.batch_share),
-            sample_rate=settings.batch_share,
-            public_size=True,
-            shapes=shapes,
-        )
-    steps = settings.epochs * steps_per_epoch(settings.batch_share)
+    fedavg, steps = settings.method == "fedavg", steps_per_epoch(settings.batch_share)
     return Plan(
         settings,
         public,
-        releases=steps,
+        releases=settings.epochs * (1 if fedavg else steps),
+        local_steps=steps if fedavg else 0,
+        sample_rate=settings.batch_share,
+        public_size=True,
+        shapes=shapes,
+    )
+
+
+def plan_outsourced(settings: Settings, public: Public) -> Plan:
+    """The trained layers, one matrix each, and nothing before them."""
+    _check(settings)
+    if settings.model != "mlp" or settings.method != "gradient":
+        raise UsageError(
+            "deep/outsourced trains perceptrons by gradients: --set model=mlp method=gradient."
+        )
+    pairs = itertools.pairwise(_sizes(settings, public))
+    shapes = {f"layer{k}": (a + 1, b) for k, (a, b) in enumerate(pairs)}
+    return Plan(
+        settings,
+        public,
+        releases=len(shapes),
         sample_rate=settings.batch_share,
         public_size=True,
         shapes=shapes,
@@ -93,23 +98,6 @@ def plan_score(settings: Settings, public: Public) -> Plan:
     return Plan(settings, public, releases=1, depth=1 + 2 * hidden, shapes=shapes)
 
 
-def gradient(state: State, shard: Shard, memory: Memory) -> Rows:
-    """Gradient of each record in the batch."""
-    return _gradient_rows(state, state["weights"], shard)
-
-
-def local_training(state: State, shard: Shard, memory: Memory) -> Rows:
-    """One local epoch from the broadcast weights: n times the new weights, and n."""
-    rate, share, epoch, seed, clip_norm = state["training"]
-    weights, steps = state["weights"], steps_per_epoch(share)
-    for step in range(steps):
-        drawn = shard.steps.draw(shard, share, int(epoch) * steps + step, seed=int(seed))
-        rows = _gradient_rows(state, weights, drawn)
-        gradient = shard.steps.total(rows, clip_norm)
-        weights = weights - rate * gradient / (share * shard.rows)
-    return OwnerTotal(np.r_[weights * shard.rows, shard.rows])
-
-
 @program(requires={Op.SUM, Op.SAMPLE}, plan=plan_fit)
 def sums(session: Session, plan: Plan) -> Answer:
     """Train from summed gradients, or average weights that owners trained locally."""
@@ -117,6 +105,29 @@ def sums(session: Session, plan: Plan) -> Answer:
     weights = initial_parameters(sizes, seed=session.seed, image=image)
     train = _average if plan.settings.method == "fedavg" else _descend
     return Answer({"weights": train(session, plan, weights)})
+
+
+@program(
+    requires={
+        *(Op.SHARE, Op.STACK, Op.TAKE, Op.TRANSPOSE, Op.TOTAL, Op.REVEAL),
+        *(Op.ADD, Op.SCALE, Op.MULTIPLY, Op.SQUARE, Op.PLAIN_MATMUL, Op.MATMUL),
+        *(Op.COMPARE, Op.SIGMOID, Op.SOFTMAX, Op.INV_SQRT),
+    },
+    plan=plan_outsourced,
+)
+def outsourced(session: Session, plan: Plan) -> Answer:
+    """Train on protected records of all owners together; the final weights alone are opened."""
+    settings, sizes = plan.settings, _sizes(plan.settings, plan.public)
+    one_hot, share = np.eye(sizes[-1]), settings.batch_share
+    x = session.share_all("features", label="records")
+    targets = session.share_all(lambda shard: one_hot[shard["classes"]], label="records")
+    start = layer_matrices(initial_parameters(sizes, seed=session.seed), sizes)
+    optimizer = ProtectedOptimizer(settings.optimizer, settings.learning_rate, start)
+    steps = range(settings.epochs * steps_per_epoch(share))
+    batches = (batch(x.shape[0], share, k, seed=(session.seed, "everybody")) for k in steps)
+    trained = train_protected(x, targets, optimizer, settings.activation, batches)
+    opened = [session.reveal(layer, to=ANALYST).ravel() for layer in trained]
+    return Answer({"weights": np.concatenate(opened)})
 
 
 @program(
@@ -179,23 +190,8 @@ def _average(session: Session, plan: Plan, weights: np.ndarray) -> np.ndarray:
 
 
 def _state(plan: Plan, weights: np.ndarray) -> State:
-    return {
-        "weights": weights,
-        "sizes": np.array(_sizes(plan.settings, plan.public)),
-        "activation": np.array(ACTIVATIONS.index(plan.settings.activation)),
-        "image": np.array(_image(plan.settings, plan.public) or (), dtype=np.int64),
-    }
-
-
-def _gradient_rows(state: State, weights: np.ndarray, shard: Shard) -> GradientRows:
-    return GradientRows(
-        weights,
-        shard["features"],
-        shard["classes"],
-        sizes=[int(n) for n in state["sizes"]],
-        activation=ACTIVATIONS[int(state["activation"])],
-        image=(int(state["image"][0]), int(state["image"][1])) if state["image"].size else None,
-    )
+    sizes, image = _sizes(plan.settings, plan.public), _image(plan.settings, plan.public)
+    return network_state(weights, sizes, plan.settings.activation, image)
 
 
 def _image(settings: Settings, public: Public) -> tuple[int, int] | None:
@@ -234,7 +230,7 @@ class Perceptron(Task):
     name = "deep"
     title = "Multilayer perceptron"
     settings = Settings
-    programs = {"sums": sums, "score": score}  # noqa: RUF012
+    programs = {"sums": sums, "outsourced": outsourced, "score": score}  # noqa: RUF012
 
     def encode(self, table: Table, settings: Settings) -> Records:
         """Scaled features and class numbers."""

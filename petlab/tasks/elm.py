@@ -8,6 +8,7 @@ import numpy as np
 
 from petlab.contribution import Contribution, Noise, State
 from petlab.features import encode
+from petlab.inverse import solve_protected
 from petlab.ops import Op
 from petlab.party import ANALYST, Memory, Shard
 from petlab.plan import Plan, Public
@@ -37,6 +38,12 @@ def plan_gram(settings: Settings, public: Public) -> Plan:
     """One release: upper triangle of G and all of r, in one vector."""
     size = settings.hidden * (settings.hidden + 1) // 2 + settings.hidden * _outputs(public)
     return Plan(settings, public, releases=1, shapes={"statistics": (size,)})
+
+
+def plan_outsourced(settings: Settings, public: Public) -> Plan:
+    """One release: the output weights."""
+    shapes = {"beta": (settings.hidden, _outputs(public))}
+    return Plan(settings, public, releases=1, public_size=True, shapes=shapes)
 
 
 def hidden_layer(features: np.ndarray, hidden: int, seed: int) -> np.ndarray:
@@ -80,6 +87,30 @@ def sums(session: Session, plan: Plan) -> Answer:
     return Answer({"beta": beta, "condition": np.array(condition)}, _notes(condition, settings))
 
 
+@program(
+    requires={Op.SHARE, Op.STACK, Op.TRANSPOSE, Op.MATMUL, Op.ADD, Op.SCALE, Op.REVEAL},
+    plan=plan_outsourced,
+)
+def outsourced(session: Session, plan: Plan) -> Answer:
+    """Solve for the output weights on protected hidden outputs; nothing else is opened.
+
+    Owners pass their records through the hidden layer, which is public, by themselves.
+    """
+    settings = plan.settings
+    h = session.share_all(
+        lambda shard: hidden_layer(shard["features"], settings.hidden, session.seed),
+        label="records",
+    )
+    targets = session.share_all("signs", label="records")
+    low = 1 / settings.C
+    # The trace bounds the largest eigenvalue, and no hidden output exceeds one.
+    high = low + h.shape[0] * settings.hidden
+    matrix = h.T @ h + low * np.eye(settings.hidden)
+    beta = solve_protected(matrix, h.T @ targets, low=low, high=high)
+    notes = _notes(high / low, settings, verb="may be")
+    return Answer({"beta": session.reveal(beta, to=ANALYST)}, notes)
+
+
 def solve(
     gram: np.ndarray, r: np.ndarray, C: float, noise: Noise | None
 ) -> tuple[np.ndarray, float]:
@@ -92,11 +123,11 @@ def solve(
     return np.linalg.solve(matrix, r), float(np.linalg.cond(matrix))
 
 
-def _notes(condition: float, settings: Settings) -> tuple[str, ...]:
+def _notes(condition: float, settings: Settings, *, verb: str = "is") -> tuple[str, ...]:
     if condition <= settings.condition_limit:
         return ()
     return (
-        f"condition number {condition:.1e} is past the limit {settings.condition_limit:.0e}: "
+        f"condition number {verb} {condition:.1e}, over the limit {settings.condition_limit:.0e}: "
         "beta is not determined to six digits. Lower C or the number of hidden units.",
     )
 
@@ -116,7 +147,7 @@ class ExtremeLearningMachine(Task):
     name = "elm"
     title = "Extreme learning machine"
     settings = Settings
-    programs = {"sums": sums}  # noqa: RUF012
+    programs = {"sums": sums, "outsourced": outsourced}  # noqa: RUF012
 
     def encode(self, table: Table, settings: Settings) -> Records:
         """Scaled features and +-1 targets, one column per class when there are several."""

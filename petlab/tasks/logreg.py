@@ -1,4 +1,4 @@
-"""Logistic regression by sums over records, and its linear scores on protected records."""
+"""Logistic regression by sums over records or on protected records, and its linear scores."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from petlab.contribution import Contribution
 from petlab.errors import UsageError
 from petlab.features import encode
+from petlab.fixed_hessian import fit_protected
 from petlab.logistic import (
     gradient_terms,
     gram_norm,
@@ -44,6 +45,7 @@ class Settings:
     iterations: int = setting(8, "most Newton or gradient steps")
     clip_share: float = setting(0.1, "clip a record's row to this share of its bound, under dp")
     rate: float = setting(4.0, "gradient steps: learning rate on the mean loss")
+    outsourced_steps: int = setting(30, "accelerated steps of the outsourced program")
 
 
 def plan_fit(settings: Settings, public: Public) -> Plan:
@@ -64,6 +66,14 @@ def plan_fit(settings: Settings, public: Public) -> Plan:
     return Plan(settings, public, releases=releases, shapes=shapes)
 
 
+def plan_outsourced(settings: Settings, public: Public) -> Plan:
+    """One release: the coefficients after the last step."""
+    if settings.outsourced_steps < 1:
+        raise UsageError("outsourced_steps must be at least 1.")
+    shapes = {"theta": (len(public.features) + 1, _outputs(public))}
+    return Plan(settings, public, releases=1, public_size=True, shapes=shapes)
+
+
 def plan_score(settings: Settings, public: Public) -> Plan:
     """One product, and the scores of all records released."""
     shapes = {"scores": (public.levels["scored"], _outputs(public))}
@@ -75,6 +85,25 @@ def sums(session: Session, plan: Plan) -> Answer:
     """Fit from sums over the owners' records; the analyst takes the steps."""
     fit = {"newton": _newton, "gradient": _gradient, "quadratic": _quadratic}
     return fit[plan.settings.method](session, plan)
+
+
+@program(
+    requires={
+        *(Op.SHARE, Op.STACK, Op.TRANSPOSE, Op.REVEAL),
+        *(Op.ADD, Op.SCALE, Op.MATMUL, Op.SIGMOID),
+    },
+    plan=plan_outsourced,
+)
+def outsourced(session: Session, plan: Plan) -> Answer:
+    """Fit on protected records of all owners together; the coefficients alone are opened."""
+    theta = fit_protected(
+        session.share_all(lambda shard: with_intercept(shard["features"]), label="records"),
+        session.share_all("labels", label="records"),
+        C=plan.settings.C,
+        norm=_norm(plan.public),
+        steps=plan.settings.outsourced_steps,
+    )
+    return Answer({"theta": session.reveal(theta, to=ANALYST)})
 
 
 @program(
@@ -172,7 +201,7 @@ class LogisticRegression(Task):
     name = "logreg"
     title = "Logistic regression"
     settings = Settings
-    programs = {"sums": sums, "score": score}  # noqa: RUF012
+    programs = {"sums": sums, "outsourced": outsourced, "score": score}  # noqa: RUF012
 
     def encode(self, table: Table, settings: Settings) -> Records:
         """Scaled features and 0/1 labels; one against the rest for several classes."""

@@ -9,14 +9,14 @@ from petlab.accumulator import Accumulators
 from petlab.aggregation import Aggregation, Opener, PlainAggregation
 from petlab.contribution import Total
 from petlab.party import ANALYST, CURATOR, Owner, Shard
-from petlab.protected import Layout, Local, Protected
+from petlab.plain_arrays import PlainArrays
 from petlab.release import Exposure
 from petlab.result import Guarantee
 from petlab.session import SumRequest
 from petlab.technique import Technique
 
 
-class CleartextSession(Accumulators):
+class CleartextSession(PlainArrays, Accumulators):
     """Records are pooled at the analyst, or at a trusted curator who guards the output."""
 
     @property
@@ -28,10 +28,10 @@ class CleartextSession(Accumulators):
         self._pooled: list[Owner] = []
 
     def _aggregation(self, *readers: str, terms: int) -> Aggregation:
-        return PlainAggregation()
+        return PlainAggregation(self.pool)
 
     def _opener(self, *readers: str, terms: int) -> Opener:
-        return PlainAggregation()
+        return PlainAggregation(self.pool)
 
     def _sum(self, request: SumRequest) -> Total:
         self._upload()
@@ -55,43 +55,6 @@ class CleartextSession(Accumulators):
             self.plain_bytes += sum(values.nbytes for values in shard.arrays.values())
             received = Shard(owner.name, shard.rows, wire.unpack(message))
             self._pooled.append(Owner(received, owner.memory))
-
-    def _share(self, values: np.ndarray, owner: str, label: str, layout: Layout) -> Protected:
-        message = self.send(owner, self.place, "records", wire.pack({"values": values}))
-        self.plain_bytes += values.nbytes
-        array = wire.unpack(message)["values"]
-        return Protected(self, array, values.shape, label, layout, self.place)
-
-    def _operand(self, operand: Protected | Local | np.ndarray) -> np.ndarray:
-        if isinstance(operand, Protected):
-            return operand.handle
-        if isinstance(operand, Local):
-            values = self._lookup(operand.at, operand.source)
-            message = self.send(operand.at, self.place, "operand", wire.pack({"values": values}))
-            return wire.unpack(message)["values"]
-        return operand
-
-    def _derived(self, source: Protected, array: np.ndarray) -> Protected:
-        return Protected(self, array, array.shape, source.label, source.layout, source.holder)
-
-    def _add(self, left: Protected, right: Protected | Local | np.ndarray) -> Protected:
-        return self._derived(left, left.handle + self._operand(right))
-
-    def _multiply(self, left: Protected, right: Protected) -> Protected:
-        return self._derived(left, left.handle * right.handle)
-
-    def _matmul(self, left: Protected, right: Protected) -> Protected:
-        return self._derived(left, left.handle @ right.handle)
-
-    def _plain_matmul(self, left: Protected, right: Local | np.ndarray) -> Protected:
-        return self._derived(left, left.handle @ self._operand(right))
-
-    def _square(self, value: Protected) -> Protected:
-        return self._derived(value, value.handle**2)
-
-    def _reveal(self, value: Protected, reader: str) -> np.ndarray:
-        message = self.send(value.holder, reader, "revealed", wire.pack({"value": value.handle}))
-        return wire.unpack(message)["value"]
 
     def _guarantee(self) -> Guarantee:
         return Guarantee(

@@ -27,7 +27,7 @@ class DifferentialPrivacy(OutputGuard):
     protects = "the output, against whoever reads it"
     settings = Settings
     gaps = {  # noqa: RUF012
-        Op.SHARE: never("linked counts and scores of single people declare no sensitivity"),
+        Op.SHARE: never("what is computed on protected arrays and opened declares no sensitivity"),
         Op.HOLD: not_yet("what the readers of an accumulator see declares no sensitivity"),
         Op.CALL: not_yet("what a single-party step sends on declares no sensitivity"),
     }

@@ -13,6 +13,9 @@ from petlab.errors import ProtocolError
 SLOTS = 8192
 """Polynomial degree, and slots of a BFV ciphertext; CKKS has half as many."""
 
+SECURITY_BITS = 128
+"""TenSEAL refuses parameters below the HomomorphicEncryption.org table for 128 bits."""
+
 _HEAD = struct.Struct("<16sI")
 _LENGTH = struct.Struct("<I")
 
@@ -66,7 +69,7 @@ class PublicKey:
 class KeyPair:
     """A secret context at its holders, and the public key that everybody else gets.
 
-    TenSEAL's parameter check refuses anything under 128 bits of security.
+    TenSEAL's parameter check refuses anything under `SECURITY_BITS` of security.
     """
 
     def __init__(self, scheme: Scheme) -> None:

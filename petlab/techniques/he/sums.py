@@ -10,6 +10,7 @@ import numpy as np
 
 from petlab.aggregation import Bound
 from petlab.errors import OutOfRange, ProtocolError
+from petlab.party import SERVER
 from petlab.techniques.he.keys import SLOTS, KeyPair, PublicKey, Scheme, frame, unframe
 
 # Largest 56-bit prime that is 1 mod 2 * SLOTS, so that BFV can pack one integer a slot.
@@ -32,10 +33,13 @@ class EncryptedSums:
         The readers' public key: all that owners and the adding party use.
     terms
         Most ciphertexts that will ever be added.
+    holder
+        The party that adds them.
     """
 
-    def __init__(self, public: PublicKey, *, terms: int) -> None:
+    def __init__(self, public: PublicKey, *, terms: int, holder: str = SERVER) -> None:
         self._public, self._terms = public, terms
+        self.holders = (holder,)
 
     def scale_bits(self, bound: Bound) -> int:
         """Fraction bits of the fixed-point integers.
@@ -57,7 +61,7 @@ class EncryptedSums:
         """Return the value of the last fixed-point bit."""
         return 2.0 ** -self.scale_bits(bound)
 
-    def protect(self, total: np.ndarray, bound: Bound) -> bytes:
+    def protect(self, total: np.ndarray, bound: Bound) -> list[bytes]:
         """Encrypt one party's total under the public key."""
         import tenseal as ts
 
@@ -72,9 +76,9 @@ class EncryptedSums:
         for start in range(0, len(integers), PER_CIPHERTEXT):
             slots = np.r_[1, integers[start : start + PER_CIPHERTEXT]]
             blobs.append(ts.bfv_vector(self._public.context, slots.tolist()).serialize())
-        return frame(self._public.fingerprint, blobs)
+        return [frame(self._public.fingerprint, blobs)]
 
-    def add(self, blobs: Sequence[bytes]) -> bytes:
+    def add(self, holder: str, blobs: Sequence[bytes]) -> bytes:
         """Add ciphertexts, without any key."""
         if len(blobs) > self._terms:
             raise ProtocolError(f"more than the {self._terms} planned terms were added.")
@@ -105,7 +109,7 @@ class ReadableSums(EncryptedSums):
         super().__init__(keys.public, terms=terms)
         self._keys = keys
 
-    def open(self, blob: bytes, bound: Bound, *, owners: int) -> np.ndarray:
+    def open(self, blobs: Sequence[bytes], bound: Bound, *, owners: int) -> np.ndarray:
         """Decrypt the sum of `owners` terms, at a reader.
 
         Raises
@@ -115,8 +119,9 @@ class ReadableSums(EncryptedSums):
         """
         import tenseal as ts
 
+        (message,) = blobs
         found = []
-        for ciphertext in unframe(self._public.fingerprint, blob):
+        for ciphertext in unframe(self._public.fingerprint, message):
             slots = ts.bfv_vector_from(self._keys.secret, ciphertext).decrypt()
             if slots[0] != owners:
                 raise ProtocolError("the canary slot is wrong: this sum does not decrypt.")

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from petlab.accumulator import Accumulators
 from petlab.aggregation import Aggregation, Opener
 from petlab.errors import ProtocolError
-from petlab.ops import not_yet
+from petlab.lending import Lender
+from petlab.ops import never, not_yet
 from petlab.party import AGGREGATOR, OWNERS, SERVER
 from petlab.protected import Layout, Local, Protected
 from petlab.release import Exposure
 from petlab.result import Guarantee
+from petlab.summing import Summing
 from petlab.technique import Technique
 from petlab.techniques.he import counts, records
+from petlab.techniques.he.keyring import Keyring
 from petlab.techniques.he.keys import KeyPair, PublicKey, Scheme
-from petlab.techniques.he.sums import SUMS, EncryptedSums, ReadableSums
-
-SECURITY_BITS = 128
-"""TenSEAL refuses parameters below the HomomorphicEncryption.org table for 128 bits."""
 
 
 @dataclass(frozen=True)
@@ -32,47 +31,29 @@ class Slots:
 
 
 class EncryptedSession(Accumulators):
-    """Owners encrypt under the reader's public key; the server adds and multiplies.
-
-    The reader of a sum makes the key pair. Several readers of one accumulator share a
-    secret key, which the first of them hands to the others.
-    """
+    """Owners encrypt under the reader's public key; the server adds and multiplies."""
 
     def _set_up(self) -> None:
-        self._keys: dict[tuple[Scheme, tuple[str, ...]], KeyPair] = {}
-        self._colluding = False
+        self._keyring = Keyring(self)
 
-    def _key(self, scheme: Scheme, *readers: str) -> KeyPair:
-        known = (scheme, readers)
-        if known not in self._keys:
-            first = readers[0]
-            with self.meter.phase("setup", party=first):
-                keys = KeyPair(scheme)
-                for other in readers[1:]:
-                    private = keys.secret.serialize(save_secret_key=True)
-                    self.send(first, other, "secret key", private)
-                for party in {SERVER, self.place, *(o.name for o in self.owners)} - {*readers}:
-                    self.send(first, party, "public key", keys.public.blob)
-            self._keys[known] = keys
-            self._colluding |= len(readers) > 1
-        return self._keys[known]
+    def _key(self, scheme: Scheme) -> KeyPair:
+        """Return the key pair of who reads the program's protected arrays."""
+        return self._keyring.pair(scheme, self.place)
 
     def _aggregation(self, *readers: str, terms: int) -> Aggregation:
-        if self.aggregator in readers:
-            raise ProtocolError("the compute server cannot be a reader: it must hold no key.")
-        return EncryptedSums(self._key(SUMS, *readers).public, terms=terms)
+        return self._keyring.aggregation(*readers, terms=terms)
 
     def _opener(self, *readers: str, terms: int) -> Opener:
-        return ReadableSums(self._key(SUMS, *readers), terms=terms)
+        return self._keyring.opener(*readers, terms=terms)
 
     def _share(self, values: np.ndarray, owner: str, label: str, layout: Layout) -> Protected:
         self.plain_bytes += values.nbytes
         if layout == "slots":
-            keys = self._key(counts.COUNTS, self.place)
+            keys = self._key(counts.COUNTS)
             with self.meter.phase("protect", party=owner):
                 message = counts.encrypt_rows(keys.public, values)
             return Protected(self, Slots(message), values.shape, label, layout, owner)
-        keys = self._key(self._chain, self.place)
+        keys = self._key(self._chain)
         with self.meter.phase("protect", party=owner):
             message = records.encrypt(keys.public, values)
         message = self.send(owner, SERVER, "encrypted records", message)
@@ -82,7 +63,7 @@ class EncryptedSession(Accumulators):
 
     @property
     def _public(self) -> PublicKey:
-        return self._key(self._chain, self.place).public
+        return self._key(self._chain).public
 
     @property
     def _chain(self) -> Scheme:
@@ -102,7 +83,7 @@ class EncryptedSession(Accumulators):
             raise ProtocolError("masked counts can be revealed, and nothing else.")
         at = right.at if isinstance(right, Local) else SERVER
         matrix = self._lookup(at, right.source) if isinstance(right, Local) else right
-        keys = self._key(counts.COUNTS, self.place)
+        keys = self._key(counts.COUNTS)
         message = self.send(left.holder, at, "encrypted rows", left.handle.message)
         with self.meter.phase("compute", party=at):
             answers = counts.masked_products(keys.public, message, matrix, left.shape[0])
@@ -122,8 +103,11 @@ class EncryptedSession(Accumulators):
             handle = records.squared(value.handle, self._public)
         return Protected(self, handle, value.shape, value.label, value.layout, value.holder)
 
-    _multiply = not_yet("no program multiplies two encrypted arrays; squares are built")
-    _matmul = not_yet("no program multiplies two encrypted matrices")
+    _multiply = not_yet("products of two encrypted arrays are not built; squares are")
+    _matmul = not_yet("products of two encrypted matrices are not built")
+    _positive = _exp = _reciprocal = _inv_sqrt = _sigmoid = _softmax = never(
+        "CKKS and BFV compute additions and multiplications only"
+    )
 
     def _reveal(self, value: Protected, reader: str) -> np.ndarray:
         if reader != self.place:
@@ -133,9 +117,9 @@ class EncryptedSession(Accumulators):
                 raise ProtocolError("encrypted rows are opened only after masking: multiply first.")
             message = self.send(value.holder, reader, "masked counts", value.handle.message)
             with self.meter.phase("reveal", party=reader):
-                keys = self._key(counts.COUNTS, reader)
+                keys = self._key(counts.COUNTS)
                 return counts.open_counts(keys, message, (value.shape[0], value.shape[1]))
-        keys = self._key(self._chain, reader)
+        keys = self._key(self._chain)
         with self.meter.phase("compute", party=value.holder):
             blob = records.dump(keys.public, value.handle)
         message = self.send(value.holder, reader, "encrypted scores", blob)
@@ -151,24 +135,15 @@ class EncryptedSession(Accumulators):
         return self._lookup(operand.at, operand.source)
 
     def _guarantee(self) -> Guarantee:
-        schemes = sorted({str(scheme) for scheme, _ in self._keys})
-        exposed = (
-            "One reader who colludes with the server opens everything. "
-            if self._colluding
-            else "A reader who colludes with the server opens single contributions. "
-        )
-        return Guarantee(
-            kind="input",
+        sums = self._keyring.guarantee()
+        return replace(
+            sums,
             protects="Records and contributions, against the compute server, which has no key.",
             not_protected=(
-                f"What is opened to its reader. {exposed}Ciphertext noise is not flooded: "
+                f"{sums.not_protected} Ciphertext noise is not flooded: "
                 "decrypted scores must not be shown to the server (IND-CPA-D), and a reader may "
                 "learn something of a plain operand from the noise (no circuit privacy)."
             ),
-            adversary="semi-honest server, colluding with no reader",
-            trusted=(),
-            security_bits=SECURITY_BITS,
-            mechanism="; ".join(schemes),
         )
 
 
@@ -181,3 +156,7 @@ class HomomorphicEncryption(Technique):
     packages = {"tenseal": "tenseal"}  # noqa: RUF012
     session = EncryptedSession
     exposure = Exposure(places=(OWNERS, AGGREGATOR), contributions=False)
+
+    def lend(self, host: Summing) -> Lender:
+        """Encrypt another technique's contributions under its readers' keys."""
+        return Keyring(host)

@@ -1,0 +1,79 @@
+"""Where the records of a cell lie: at owners of rows, at owners of columns, or to be scored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from petlab.errors import UsageError
+from petlab.partition import partition
+from petlab.party import SERVER, Shard, owner_names
+from petlab.plan import Public
+from petlab.result import Cell
+from petlab.task import Placement, Program, Records, Task
+
+ROW_OWNERS = 3
+"""Data owners when a cell does not say."""
+
+
+class Study(Protocol):
+    """What is looked up of a cell before its records are placed."""
+
+    @property
+    def cell(self) -> Cell: ...  # noqa: D102
+
+    @property
+    def task(self) -> Task: ...  # noqa: D102
+
+    @property
+    def program(self) -> Program: ...  # noqa: D102
+
+    @property
+    def settings(self) -> Any: ...  # noqa: D102
+
+
+def place(study: Study, train: Records, test: Records) -> tuple[list[Shard], Public]:
+    """Put records where the program expects them."""
+    cell, program = study.cell, study.program
+    public = train.public
+    if program.placement is Placement.ROWS:
+        count = cell.parties or _natural(cell, train)
+        parts = partition(cell.partition, train.labels, count, seed=cell.seed, sites=train.sites)
+        shards = [
+            _shard(name, train.take(part))
+            for name, part in zip(owner_names(len(parts)), parts, strict=True)
+        ]
+        return shards, replace(public, owners=len(shards), records=len(train.labels))
+    if program.placement is Placement.COLUMNS:
+        _only(cell, len(program.columns))
+        shards = [
+            Shard(name, len(train.labels), {column: train[column] for column in columns})
+            for name, columns in zip(
+                owner_names(len(program.columns)), program.columns, strict=True
+            )
+        ]
+        return shards, replace(public, owners=len(shards))
+    _only(cell, 1)
+    model = study.task.model(train, study.settings)
+    shards = [_shard("owner-1", test), Shard(SERVER, 0, model)]
+    levels = {**public.levels, "scored": len(test.labels)}
+    return shards, replace(public, owners=1, levels=levels)
+
+
+def _natural(cell: Cell, train: Records) -> int:
+    if cell.partition == "site" and train.sites is not None:
+        return len(np.unique(train.sites))
+    return ROW_OWNERS
+
+
+def _only(cell: Cell, parties: int) -> None:
+    if cell.parties not in (None, parties):
+        raise UsageError(
+            f"{cell.task}/{cell.program} has {parties} data owner(s), no other number."
+        )
+
+
+def _shard(name: str, records: Records) -> Shard:
+    return Shard(name, len(records.labels), records.arrays)

@@ -1,0 +1,217 @@
+"""The compute parties at work in one session: commands out, shares back, all of it counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from petlab.aggregation import Aggregation, Opener
+from petlab.errors import OutOfRange
+from petlab.result import Guarantee
+from petlab.summing import Summing
+from petlab.techniques.mpc.cluster import Cluster
+from petlab.techniques.mpc.commands import Command
+from petlab.techniques.mpc.hub import Event
+from petlab.techniques.mpc.party import ANALYST_LINK
+from petlab.techniques.mpc.replay import Replay
+from petlab.techniques.mpc.streams import Stream, joined, split
+from petlab.techniques.mpc.sums import SharedSums
+
+SECURITY_BITS = 128
+"""Of the links and streams (X25519, AES-256): the shares themselves are perfectly hiding."""
+_KEPT = 32
+"""Arrays that nobody refers to any more are freed in batches of so many."""
+
+
+@dataclass
+class Stored:
+    """An array that the compute parties hold shares of, until nobody refers to it."""
+
+    number: int
+    bits: int
+    freed: list[int] = field(repr=False)
+
+    def __del__(self) -> None:
+        self.freed.append(self.number)
+
+
+class Committee:
+    """Compute parties of a session, its own or one that borrows their sums.
+
+    Parameters
+    ----------
+    host
+        The session: who runs the program, who owns data, what counts messages.
+    cluster
+        Processes of the parties; they are connected here and closed with the session.
+    """
+
+    def __init__(self, host: Summing, cluster: Cluster) -> None:
+        self._host, self.cluster = host, cluster
+        self._stream, self._numbers = Stream(), 0
+        self._freed: list[int] = []
+        self._replay = Replay(host.transcript, ANALYST_LINK)
+        self._cpu: dict[str, float] = {}
+        self._offline_s: dict[str, float] = {}
+        self._peaks: dict[str, float] = {}
+        self._dealt = self._checked = False
+        self.views: dict[str, list[tuple[str, str, bytes]]] = {n: [] for n in cluster.names}
+        with host.meter.phase("setup", party=host.place, waits=True):
+            cluster.connect(record=host.transcript.recording)
+            for name, log in cluster.logs().items():
+                self._cpu[name] = log["cpu_s"]
+                self._replay.start(name, log["cpu_s"])
+
+    def share(self, owner: str, integers: np.ndarray, bits: int) -> Stored:
+        """Split an owner's fixed-point integers and send each party its share."""
+        host = self._host
+        with host.meter.phase("protect", party=owner):
+            shares = split(integers, len(self.cluster.names), self._stream)
+        stored = self._stored(bits)
+        for name, share in zip(self.cluster.names, shares, strict=True):
+            command = Command("share", (), stored.number, {"bits": bits}, {"share": share})
+            self._tell(owner, name, "share", command)
+        return stored
+
+    def command(
+        self,
+        name: str,
+        inputs: Sequence[Stored],
+        bits: int,
+        *,
+        shapes: Sequence[tuple[int, ...]],
+        arrays: Mapping[str, np.ndarray] | None = None,
+        **options: Any,
+    ) -> Stored:
+        """Let all parties carry out one operation; `shapes` are those of its inputs."""
+        stored = self._stored(bits)
+        numbers = tuple(value.number for value in inputs)
+        self._checked |= "low" in options or "bound" in options
+        kinds = tuple((*shape, v.bits) for shape, v in zip(shapes, inputs, strict=True))
+        self._tell_all(Command(name, numbers, stored.number, options, arrays or {}, kinds))
+        if len(self._freed) >= _KEPT:
+            freed, self._freed[:] = tuple(self._freed), []
+            self._tell_all(Command("free", freed))
+        return stored
+
+    def reveal(self, value: Stored, shape: tuple[int, ...], reader: str) -> np.ndarray:
+        """Open an array to a reader, if all values kept to their declared ranges."""
+        host = self._host
+        with host.meter.phase("compute", party=self.cluster.names[0], waits=True):
+            if self._checked:
+                self._refuse_excess(reader)
+            self._tell_all(Command("reveal", (value.number,)))
+            shares = self.cluster.shares(shape)
+            self._follow(reader)
+        for name in self.cluster.names:
+            self._replay.received(name)
+        with host.meter.phase("reveal", party=reader):
+            return np.ldexp(joined(shares).astype(float), -value.bits)
+
+    def add(self, holder: str, shares: Sequence[np.ndarray]) -> np.ndarray:
+        """Add shares at a holder's process; the host counted them on their way there."""
+        arrays = {str(k): share for k, share in enumerate(shares)}
+        self.cluster.tell(holder, Command("sum", arrays=arrays))
+        found = self.cluster.share(holder, shares[0].shape)
+        self._book({holder: self.cluster.log(holder)}, replayed=False)
+        return found
+
+    def aggregation(self, *readers: str, terms: int) -> Aggregation:
+        """Return sums on shares at the compute parties."""
+        return SharedSums(tuple(self.cluster.names), terms=terms, add=self.add)
+
+    def opener(self, *readers: str, terms: int) -> Opener:
+        """Return what adds the shares of a sum, at a reader."""
+        return SharedSums(tuple(self.cluster.names), terms=terms, add=self.add)
+
+    def guarantee(self) -> Guarantee:
+        """State against whom shares protect, and who deals, from what actually ran."""
+        parties, first = self.cluster.names, self.cluster.names[0]
+        most = len(parties) - 1
+        what = "Records and contributions" if self._numbers else "Contributions"
+        adversary = f"semi-honest; up to {most} of {len(parties)} compute parties collude"
+        mechanism = f"additive shares modulo 2^64 among {len(parties)} processes"
+        exposed = "What is opened to its reader; sizes and the program, which are public. "
+        trusted: tuple[str, ...] = ()
+        if self._dealt:
+            mechanism += "; CrypTen 0.4.1 (Beaver triples), 20 fraction bits, exact truncation"
+            dealer = self.cluster.dealer
+            if dealer:
+                trusted = (dealer,)
+                adversary += ", none of them with the dealer"
+                exposed += "The dealer and one compute party together open every input. "
+            else:
+                trusted = (first,)
+                exposed += f"{first} deals, and can recover the others' inputs exactly. "
+        return Guarantee(
+            kind="input",
+            protects=f"{what}, against the compute parties, who see shares.",
+            not_protected=exposed
+            + "A compute party that deviates from the protocol can falsify results.",
+            adversary=adversary,
+            trusted=trusted,
+            security_bits=SECURITY_BITS,
+            mechanism=mechanism,
+        )
+
+    def close(self) -> None:
+        """End the parties' processes."""
+        self.cluster.close()
+
+    def _refuse_excess(self, reader: str) -> None:
+        self._tell_all(Command("checks"))
+        shares = self.cluster.shares((1,))
+        self._checked = False
+        self._follow(reader)
+        for name in self.cluster.names:
+            self._replay.received(name)
+        if joined(shares).any():
+            raise OutOfRange(
+                "a protected value left the range that the program declared for it: lower the "
+                "learning rate, or scale the inputs down."
+            )
+
+    def _follow(self, reader: str) -> None:
+        self._book(self.cluster.logs(), replayed=True, reader=reader)
+
+    def _book(self, logs: Mapping[str, Any], *, replayed: bool, reader: str = "") -> None:
+        """Count what the parties did: their messages, and their time."""
+        meter = self._host.meter
+        if replayed:
+            events = {n: [Event(*e) for e in log["events"]] for n, log in logs.items()}
+            self._replay.merge(events, reader)
+            dealt = sum(e.remote_s or 0.0 for found in events.values() for e in found)
+            meter.add("dealer", cpu_s=dealt)
+        for name, log in logs.items():
+            meter.add("compute", cpu_s=log["cpu_s"] - self._cpu[name])
+            self._cpu[name] = log["cpu_s"]
+            waited = log["offline_s"] - self._offline_s.get(name, 0.0)
+            self._dealt |= waited > 0 or log["dealt"]
+            meter.move("compute", "dealer", wall_s=waited)
+            self._offline_s[name] = log["offline_s"]
+            self._peaks[name] = log["peak_mib"] or 0.0
+        self._host.elsewhere_mib = sum(self._peaks.values())
+        for name, log in logs.items():
+            found = [(p, label, bytes.fromhex(data)) for p, label, data in log["received"]]
+            self.views[name] += found
+
+    def _stored(self, bits: int) -> Stored:
+        self._numbers += 1
+        return Stored(self._numbers, bits, self._freed)
+
+    def _tell_all(self, command: Command) -> None:
+        for name in self.cluster.names:
+            self._tell(self._host.place, name, "command", command)
+
+    def _tell(self, sender: str, name: str, label: str, command: Command) -> None:
+        self._host.meter.mark()
+        size = self.cluster.tell(name, command)
+        self._replay.sent(sender, name, label, size)
+
+
+def encode(values: np.ndarray, bits: int) -> np.ndarray:
+    """Fixed-point integers of real values, shape kept."""
+    return np.rint(np.ldexp(np.asarray(values, float), bits)).astype(np.int64)

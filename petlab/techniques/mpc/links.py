@@ -1,0 +1,237 @@
+"""Authenticated, encrypted TCP links between processes.
+
+Every process of one computation knows the same study secret. Two of them agree on keys by
+X25519, bound to the secret and to both names, and seal each frame with AES-256-GCM under a
+counter. Frames that are empty are heartbeats: a peer that is silent for too long is dead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import select
+import socket
+import struct
+import threading
+import time
+
+from petlab.errors import ProtocolError
+
+HEARTBEAT_S = 2.0
+SILENCE_S = 10.0
+"""A peer that sends nothing, not even a heartbeat, for so long is taken for dead."""
+OVERHEAD = 24
+"""Bytes that framing and authentication add to a message."""
+_LENGTH = struct.Struct("<Q")
+_FRAME_MAX = 1 << 34
+_CHUNK = 1 << 20
+
+
+class PeerLost(ProtocolError):
+    """A peer closed its link or fell silent."""
+
+
+class Link:
+    """One end of a link.
+
+    Parameters
+    ----------
+    connection
+        A connected socket.
+    me, secret
+        This process' name, and the study secret.
+    expected
+        The peer's name, when it is known; else the peer says it.
+
+    Raises
+    ------
+    ProtocolError
+        The other end does not know the study secret.
+    """
+
+    def __init__(
+        self, connection: socket.socket, *, me: str, secret: bytes, expected: str | None = None
+    ) -> None:
+        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(SILENCE_S)
+        self._socket = connection
+        key = X25519PrivateKey.from_private_bytes(secrets.token_bytes(32))
+        mine = key.public_key().public_bytes_raw() + me.encode().ljust(32, b"\0")
+        connection.sendall(mine)
+        theirs = self._exactly(64)
+        self.peer = theirs[32:].rstrip(b"\0").decode(errors="replace")
+        if expected is not None and self.peer != expected:
+            raise ProtocolError(f"{me} reached {self.peer!r} where {expected!r} should be.")
+        self._agree(key, mine, theirs, secret)
+        self._sent = self._received = 0
+        self._buffer = bytearray()
+        self._last_heard = time.monotonic()
+        self._sending = threading.Lock()
+        self._confirm(me)
+
+    def _agree(self, key: object, mine: bytes, theirs: bytes, secret: bytes) -> None:
+        from cryptography.hazmat.primitives.asymmetric.x25519 import (
+            X25519PrivateKey,
+            X25519PublicKey,
+        )
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        assert isinstance(key, X25519PrivateKey)
+        shared = key.exchange(X25519PublicKey.from_public_bytes(theirs[:32]))
+
+        def derived(sender: bytes, receiver: bytes) -> AESGCM:
+            salted = hmac.digest(secret, shared + sender + receiver, hashlib.sha256)
+            return AESGCM(salted)
+
+        self._seal, self._open = derived(mine, theirs), derived(theirs, mine)
+
+    def _confirm(self, me: str) -> None:
+        self.send(b"ready")
+        try:
+            if self.receive() != b"ready":
+                raise ProtocolError("unexpected greeting")
+        except ProtocolError as error:
+            self.close()
+            raise ProtocolError(
+                f"{me} and {self.peer} do not share a study secret: {error}"
+            ) from None
+
+    def fileno(self) -> int:
+        """File descriptor, for select."""
+        return self._socket.fileno()
+
+    def sealed(self, payload: bytes) -> bytes:
+        """Return the next frame; it must be sent before any other."""
+        nonce = self._sent.to_bytes(12, "big")
+        self._sent += 1
+        body = self._seal.encrypt(nonce, payload, None)
+        return _LENGTH.pack(len(body)) + body
+
+    def send(self, payload: bytes) -> int:
+        """Send one frame; return its size on the wire."""
+        with self._sending:
+            frame = self.sealed(payload)
+            try:
+                self._socket.sendall(frame)
+            except OSError as error:
+                raise PeerLost(f"{self.peer} does not take messages: {error}") from None
+        return len(frame)
+
+    def begin(self, payload: bytes) -> memoryview:
+        """Return a frame that is `push`ed in parts; `end` it before anything else is sent."""
+        self._sending.acquire()
+        return memoryview(self.sealed(payload))
+
+    def end(self) -> None:
+        """Let others send again after a pushed frame."""
+        self._sending.release()
+
+    def heartbeat(self) -> None:
+        """Show that this process lives, unless it is sending anyway."""
+        if not self._sending.acquire(blocking=False):
+            return
+        try:
+            self._socket.sendall(self.sealed(b""))
+        except OSError:
+            pass  # whoever reads from this link next will learn that it is broken
+        finally:
+            self._sending.release()
+
+    def receive(self) -> bytes:
+        """Wait for the next frame that is no heartbeat."""
+        while True:
+            frame = self.take()
+            if frame is not None:
+                return frame
+            ready, _, _ = select.select([self], [], [], self._patience())
+            self.fill(bool(ready))
+
+    def pending(self, patience_s: float = 0.0) -> bytes | None:
+        """Return a message that is there, or arrives within so many seconds, or None."""
+        frame = self.take()
+        while frame is None:
+            ready, _, _ = select.select([self], [], [], patience_s)
+            if not ready:
+                return None
+            self.fill(True)
+            frame = self.take()
+        return frame
+
+    def fill(self, readable: bool) -> None:
+        """Read what has arrived.
+
+        Raises
+        ------
+        PeerLost
+            The link is closed, or silent for too long.
+        """
+        if not readable:
+            if self._patience() <= 0:
+                raise PeerLost(f"{self.peer} has been silent for {SILENCE_S:g} s.")
+            return
+        try:
+            data = self._socket.recv(_CHUNK)
+        except OSError as error:
+            raise PeerLost(f"the link to {self.peer} broke: {error}") from None
+        if not data:
+            raise PeerLost(f"{self.peer} closed its link.")
+        self._buffer += data
+        self._last_heard = time.monotonic()
+
+    def take(self) -> bytes | None:
+        """Return the next whole frame that has arrived, or None."""
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > _FRAME_MAX:
+                raise ProtocolError(f"{self.peer} sent a frame of an impossible length.")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                return None
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            payload = self._opened(body)
+            if payload:
+                return payload
+        return None
+
+    def push(self, frame: memoryview) -> int:
+        """Send as much of a frame as the socket takes now; return how much."""
+        try:
+            return self._socket.send(frame[:_CHUNK], socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise PeerLost(f"{self.peer} does not take messages: {error}") from None
+
+    def close(self) -> None:
+        """Close the link."""
+        self._socket.close()
+
+    def _opened(self, body: bytes) -> bytes:
+        from cryptography.exceptions import InvalidTag
+
+        nonce = self._received.to_bytes(12, "big")
+        try:
+            payload = self._open.decrypt(nonce, body, None)
+        except InvalidTag:
+            raise ProtocolError(f"a frame of {self.peer} failed authentication.") from None
+        self._received += 1
+        return payload
+
+    def _patience(self) -> float:
+        return max(0.0, min(1.0, self._last_heard + SILENCE_S - time.monotonic()))
+
+    def _exactly(self, count: int) -> bytes:
+        found = b""
+        while len(found) < count:
+            try:
+                part = self._socket.recv(count - len(found))
+            except OSError as error:
+                raise PeerLost(f"a peer did not greet: {error}") from None
+            if not part:
+                raise PeerLost("a peer closed its link before it greeted.")
+            found += part
+        return found

@@ -1,0 +1,282 @@
+"""A compute party, or the dealer, as a process of its own: what `petlab party` runs."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from petlab.errors import PetlabError, ProtocolError, UsageError
+from petlab.meter import PeakMemory
+from petlab.party import DEALER
+from petlab.techniques.mpc.commands import Command
+from petlab.techniques.mpc.hub import Hub
+from petlab.techniques.mpc.links import Link, PeerLost
+
+ANALYST_LINK = "coordinator"
+"""Name of the process that runs the program: the analyst, and in a simulation the owners."""
+SHARE = b"="
+"""Begins an answer that is a share; others are JSON."""
+SECRET_BYTES = 32
+AHEAD = 4
+"""How many commands a party looks ahead."""
+MEETING_S = 60.0
+"""How long processes wait for each other at the start."""
+
+
+def party_name(rank: int, world_size: int) -> str:
+    """Name of a compute party; the rank after the last one is the dealer."""
+    return f"party-{rank + 1}" if rank < world_size else DEALER
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What `petlab party` is told."""
+
+    rank: int
+    world_size: int
+    address: str
+    secret: bytes
+
+
+def serve(arguments: Arguments) -> None:
+    """Join a computation and carry out its commands until the coordinator leaves.
+
+    Raises
+    ------
+    ProtocolError
+        The coordinator or a peer cannot be reached, falls silent or does not know the secret.
+    """
+    _import_engine()  # before the coordinator is told that this party is there
+    name = party_name(arguments.rank, arguments.world_size)
+    hub = Hub(name)
+    listener = socket.create_server(("", 0), backlog=8)
+    try:
+        task = _join(hub, listener, arguments)
+        _meet(hub, listener, task, arguments)
+        listener.close()
+        _work(hub, task, arguments.rank)
+    except PeerLost as error:
+        _report(hub, error, lost=True)
+    except Exception as error:
+        _report(hub, error, lost=False)
+        raise
+    finally:
+        listener.close()
+        hub.close()
+
+
+def _join(hub: Hub, listener: socket.socket, arguments: Arguments) -> dict[str, Any]:
+    """Greet the coordinator, and learn where the others are."""
+    host, port = split_address(arguments.address)
+    connection = _reach((host, port), "the coordinator")
+    link = Link(connection, me=hub.me, secret=arguments.secret, expected=ANALYST_LINK)
+    hub.add(link)
+    greeting = {
+        "rank": arguments.rank,
+        "world_size": arguments.world_size,
+        "pid": os.getpid(),
+        "host": connection.getsockname()[0],
+        "port": listener.getsockname()[1],
+    }
+    link.send(json.dumps(greeting).encode())
+    task = json.loads(link.receive())
+    if "refused" in task:
+        raise ProtocolError(task["refused"])
+    hub.record(task["record"])
+    return task
+
+
+def _meet(hub: Hub, listener: socket.socket, task: dict[str, Any], arguments: Arguments) -> None:
+    """Connect to all peers: this one calls those of lower rank, and the others call it."""
+    peers = task["peers"]
+    for rank, (host, port) in enumerate(peers):
+        if rank < arguments.rank:
+            expected = party_name(rank, arguments.world_size)
+            connection = _reach((host, port), expected)
+            hub.add(Link(connection, me=hub.me, secret=arguments.secret, expected=expected))
+    listener.settimeout(MEETING_S)
+    for _ in range(len(peers) - arguments.rank - 1):
+        connection, _ = listener.accept()
+        hub.add(Link(connection, me=hub.me, secret=arguments.secret))
+
+
+def _work(hub: Hub, task: dict[str, Any], rank: int) -> None:
+    from petlab.techniques.mpc.crypten.engine import Engine, serve_as_dealer
+
+    parties, dealer = task["parties"], task["dealer"]
+    if rank == len(parties):
+        _ready(hub)
+        serve_as_dealer(hub, parties)
+        return
+    engine = Engine(hub, parties, rank, dealer=dealer)
+    memory = PeakMemory()
+    _ready(hub)
+    queue: deque[tuple[bytes, Command]] = deque()
+    while True:
+        _look_ahead(hub, engine, queue)
+        message, command = queue.popleft()
+        if command.name == "log":
+            _reply(hub, **_log(hub, engine, memory))
+            continue
+        hub.took(ANALYST_LINK, "command", message)
+        share = engine.execute(command)
+        if share is not None:
+            hub.send(ANALYST_LINK, "share", SHARE + share.tobytes())
+
+
+def _look_ahead(hub: Hub, engine: Any, queue: deque[tuple[bytes, Command]]) -> None:
+    """Take commands that have arrived, so that the dealer can prepare what they consume."""
+    link = hub.links[ANALYST_LINK]
+    while len(queue) < AHEAD:
+        message = link.pending() if queue else link.receive()
+        if message is None:
+            return
+        command = Command.unpack(message)
+        queue.append((message, command))
+        if command.name != "log":
+            engine.announce(command)
+
+
+def _ready(hub: Hub) -> None:
+    hub.links[ANALYST_LINK].send(json.dumps({"ready": True}).encode())
+
+
+def _reply(hub: Hub, **values: Any) -> None:
+    hub.links[ANALYST_LINK].send(json.dumps(values).encode())
+
+
+def _log(hub: Hub, engine: Any, memory: PeakMemory) -> dict[str, Any]:
+    events, hub.log = hub.log, []
+    return {
+        "events": [astuple(event) for event in events],
+        "offline_s": engine.offline_s,
+        "dealt": engine.dealt,
+        "cpu_s": time.process_time(),
+        "peak_mib": memory.mib,
+        "received": [[p, label, data.hex()] for p, label, data in hub.forget()],
+    }
+
+
+def _report(hub: Hub, error: Exception, *, lost: bool) -> None:
+    """Tell the coordinator why this party leaves, if it can still be told."""
+    reason = str(error) if isinstance(error, PetlabError) else f"{type(error).__name__}: {error}"
+    link = hub.links.get(ANALYST_LINK)
+    if link is not None:
+        with contextlib.suppress(ProtocolError):  # it may be gone: then there is nobody to tell
+            link.send(json.dumps({"failed": reason, "lost": lost}).encode())
+
+
+def _reach(address: tuple[str, int], whom: str) -> socket.socket:
+    deadline = time.monotonic() + MEETING_S
+    while True:
+        try:
+            return socket.create_connection(address, timeout=MEETING_S)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise PeerLost(f"{whom} cannot be reached: {error}") from None
+            time.sleep(0.1)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Read HOST:PORT.
+
+    Raises
+    ------
+    UsageError
+        It is nothing of the kind.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"{address!r} is not HOST:PORT.")
+    return host, int(port)
+
+
+def new_secret(path: str) -> None:
+    """Write a fresh study secret that only its owner may read.
+
+    Raises
+    ------
+    UsageError
+        The file exists, or cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(SECRET_BYTES))
+
+
+def read_secret(path: str) -> bytes:
+    """Read a study secret from a file, or from standard input for "-".
+
+    Raises
+    ------
+    UsageError
+        It cannot be read, or is of another length.
+    """
+    try:
+        secret = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"secret {path!r} cannot be read: {error.strerror}.") from None
+    if len(secret) != SECRET_BYTES:
+        raise UsageError(
+            f"a study secret has {SECRET_BYTES} bytes: `petlab party --new-secret FILE` makes one."
+        )
+    return secret
+
+
+def end_with_parent() -> None:
+    """Let the kernel end this process when the one that started it ends (Linux)."""
+    # Elsewhere a party ends when its link to the coordinator breaks.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def main() -> None:
+    """Run all parties of a computation as children of one process that imports once.
+
+    Its arguments are the world size, the number of processes and the coordinator's address;
+    the secret comes on standard input. Nothing of the coordinator's memory is inherited.
+    """
+    end_with_parent()
+    world_size, processes, address = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    secret = sys.stdin.buffer.read(32)
+    _import_engine()
+    for rank in range(processes):
+        if os.fork() == 0:
+            end_with_parent()
+            os._exit(_run(Arguments(rank, world_size, address, secret)))
+    statuses = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(processes)]
+    sys.exit(any(statuses))
+
+
+def _import_engine() -> None:
+    from petlab.techniques.mpc.crypten import compat, engine
+
+    compat.load()
+    _ = engine
+
+
+def _run(arguments: Arguments) -> int:
+    try:
+        serve(arguments)
+    except Exception as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main()
