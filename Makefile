@@ -7,6 +7,8 @@ JOBS        ?= 2
 # Skipped at once where it cannot be reached; `make setup TORCH_INDEX=` does not ask it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 MIN_FREE_GB ?= 6
+# SPU has no wheels for Python 3.12, and petlab none for 3.10.
+SPU_PYTHON  ?= python3.11
 
 SHELL := /bin/bash
 BIN   := .venv/bin
@@ -19,10 +21,19 @@ demo sweep check test: export OMP_NUM_THREADS = 1
 export FLWR_TELEMETRY_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo test check lint sweep report lab clean help
+.PHONY: setup spu demo test check lint sweep report lab clean help
 
 setup: $(STAMP)  ## Make .venv with everything petlab needs (2 GB, a few minutes; instant when it is up to date)
 	@echo "The environment is ready: .venv"
+
+spu: .venv-spu/.petlab-setup  ## Make .venv-spu, where mpc with engine=spu runs its compute parties (1.1 GB)
+	@echo "The environment is ready: .venv-spu"
+
+.venv-spu/.petlab-setup: packaging/spu/requirements.txt
+	$(SPU_PYTHON) -m venv .venv-spu
+	.venv-spu/bin/python -m pip --disable-pip-version-check install -qq -r $<
+	.venv-spu/bin/python -c "import spu"
+	touch $@
 
 demo: $(STAMP)  ## Set up, run a small sweep over all techniques, write the report
 	$(BIN)/petlab sweep notebooks/sweeps/smoke.yml --out reports/results --jobs $(JOBS)

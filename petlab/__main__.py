@@ -162,8 +162,8 @@ def _closing(results: Sequence[Result], page: Path) -> str:
     gaps = [r for r in results if EXIT[r.status] == 3]
     failed = [r for r in results if EXIT[r.status] == 4]
     lines = [f"Report: {page}", f"Cells: {ok} ok, {len(gaps)} not possible, {len(failed)} failed"]
-    why = sorted({f"  {r.cell.task}/{r.cell.program} {r.cell.technique}: {r.reason}" for r in gaps})
-    lines += ["Not possible:", *why] if why else []
+    if gaps:
+        lines += ["Not possible (`petlab list support` says more):", *_grouped(gaps)]
     if failed:
         lines += ["Failed:", *sorted(f"  {r.cell.name}: {r.reason}" for r in failed)]
     program = _program()
@@ -175,6 +175,19 @@ def _closing(results: Sequence[Result], page: Path) -> str:
         "  make lab",
     ]
     return "\n".join(lines)
+
+
+def _grouped(gaps: Sequence[Result]) -> list[str]:
+    """One line a reason: which programs it rules out under which techniques."""
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for r in gaps:
+        programs, techniques = found.setdefault(str(r.reason), (set(), set()))
+        programs.add(f"{r.cell.task}/{r.cell.program}")
+        techniques.add(r.cell.technique)
+    return [
+        f"  {reason}: {', '.join(sorted(programs))} (under {', '.join(sorted(techniques))})"
+        for reason, (programs, techniques) in found.items()
+    ]
 
 
 def _program() -> str:
@@ -211,8 +224,12 @@ def _party(options: argparse.Namespace) -> int:
         return 0
     if options.rank is None or not options.address:
         raise UsageError("party needs --rank and --address, or --new-secret FILE.")
+    if options.engine == "spu":
+        from petlab.techniques.mpc.spu.environment import enter
+
+        enter()
     secret = read_secret(options.secret)
-    serve(Arguments(options.rank, options.world_size, options.address, secret))
+    serve(Arguments(options.rank, options.world_size, options.address, secret, options.engine))
     return 0
 
 

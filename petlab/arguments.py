@@ -49,5 +49,6 @@ def add_party(party: argparse.ArgumentParser) -> None:
     party.add_argument("--rank", type=int, help="0 is the first; the rank after the last deals")
     party.add_argument("--world-size", type=int, default=2, help="compute parties, 2 or 3")
     party.add_argument("--address", metavar="HOST:PORT", help="where the run with mpc listens")
+    party.add_argument("--engine", choices=("crypten", "spu"), default="crypten")
     party.add_argument("--secret", default="-", metavar="FILE", help="study secret; - reads stdin")
     party.add_argument("--new-secret", metavar="FILE", help="only write a fresh study secret")

@@ -11,6 +11,7 @@ import pytest
 
 from petlab.accountant import gaussian_epsilon
 from petlab.noise import NoiseStream
+from petlab.techniques.mpc.streams import Stream
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 sys.path.insert(0, str(EXAMPLES))
@@ -20,6 +21,7 @@ import differencing  # noqa: E402
 import histogram  # noqa: E402
 import make  # noqa: E402
 import noisy_chi2  # noqa: E402
+import replicated  # noqa: E402
 import voting  # noqa: E402
 from page import markdown  # noqa: E402
 
@@ -129,3 +131,19 @@ def test_a_student_of_noisy_votes_comes_near_its_teachers():
     found = voting.student(3.0, repeats=5).balanced
     assert known[f"exact vote of all {voting.TEACHERS} teachers"] - found < 0.02
     assert found > known["one teacher by itself (mean)"] + 0.03
+
+
+def test_shares_of_six_and_nine_add_and_multiply():
+    """3 + 5 + 7 = 15 and 9 + 23 + 22 = 54, from two shares a party."""
+    assert replicated.added(replicated.SIX, replicated.NINE) == (3, 5, 7)
+    assert replicated.multiplied(replicated.SIX, replicated.NINE) == (9, 23, 22)
+    assert sum(replicated.multiplied(replicated.SIX, replicated.NINE)) == 54
+
+
+def test_fresh_shares_multiply_whatever_they_are():
+    """Modulo 2^64, for secrets up to 2^20."""
+    rng = np.random.default_rng(0)
+    for x, y in rng.integers(-(2**20), 2**20, (50, 2)):
+        left = replicated.shared(int(x), Stream())
+        right = replicated.shared(int(y), Stream())
+        assert (sum(replicated.multiplied(left, right)) - int(x) * int(y)) % 2**64 == 0

@@ -11,7 +11,7 @@ sys.path.insert(0, str(HERE))
 
 from page import Page, markdown, save_figure  # noqa: E402
 
-NAMES = ("differencing", "histogram", "composition", "noisy_chi2", "voting")
+NAMES = ("differencing", "histogram", "composition", "noisy_chi2", "voting", "replicated")
 
 
 def page_of(name: str) -> Page:
@@ -25,7 +25,7 @@ def index(pages: list[Page]) -> str:
     lines = [f"- [{page.title}]({page.name}.md): {page.question}" for page in pages]
     return "\n".join(
         [
-            "# Worked examples of differential privacy",
+            "# Worked examples",
             "",
             "Short scripts whose pages hold the numbers that they computed. "
             "`python docs/examples/make.py` runs them all and rewrites the pages (about a minute); "

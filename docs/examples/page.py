@@ -6,6 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+NOISE = (
+    "Its noise comes from petlab's own stream under a fixed `insecure_seed`, so that the page can "
+    "be checked; real noise is never repeatable."
+)
+
 
 @dataclass(frozen=True)
 class Page:
@@ -21,6 +26,8 @@ class Page:
         Markdown with the computed numbers in it.
     draw
         Draws the figure on matplotlib axes, or None.
+    footnote
+        Where its random numbers come from.
     """
 
     name: str
@@ -29,6 +36,7 @@ class Page:
     sentence: str
     body: str
     draw: Callable[[Any], None] | None = None
+    footnote: str = NOISE
 
 
 def markdown(page: Page) -> str:
@@ -44,8 +52,7 @@ def markdown(page: Page) -> str:
 {figure}
 ---
 Every number on this page was computed by [`{page.name}.py`]({page.name}.py) with \
-`python docs/examples/make.py {page.name}`. Its noise comes from petlab's own stream under a \
-fixed `insecure_seed`, so that the page can be checked; real noise is never repeatable.
+`python docs/examples/make.py {page.name}`. {page.footnote}
 """
 
 

@@ -15,7 +15,7 @@ from petlab.report.grid import Column, Entry, Grid, Group, head
 from petlab.report.guarantees import guarantee_grid, view_grids
 from petlab.report.plot import accuracy_against_cost, accuracy_against_epsilon
 from petlab.report.study import Study, data_name, data_title, program_title, task_title
-from petlab.report.summary import asked, cautions, glance_grid, lessons, outcome_counts
+from petlab.report.summary import asked, cautions, glance_grids, lessons, outcome_counts
 
 FOLDER = Path(__file__).parent
 
@@ -39,7 +39,7 @@ def render(study: Study, *, command: str) -> str:
         asked=asked(study),
         counts=outcome_counts(study),
         total=len(study.results),
-        glance=glance_grid(study),
+        glance=glance_grids(study),
         lessons=lessons(study),
         cautions=cautions(study),
         programs={key: _program(study, *key) for key in study.programs},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+THIN = "\u202f"
+"""Groups thousands, and does not break a line."""
 ABSENT = "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _BYTES = ("B", "kB", "MB", "GB", "TB")
@@ -18,7 +20,7 @@ def figures(value: float, digits: int = 2) -> str:
     rounded = round(value, places)
     if abs(rounded) >= 10 ** (digits - 1):
         places = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
-    return _minus(f"{rounded:,.{places}f}").replace(",", " ")
+    return _minus(f"{rounded:,.{places}f}").replace(",", THIN)
 
 
 def seconds(value: float | None) -> str:
@@ -53,7 +55,7 @@ def count(value: float | None) -> str:
     """Whole numbers with thin thousands."""
     if value is None:
         return ABSENT
-    return f"{value:,.0f}".replace(",", " ") if value == round(value) else figures(value, 3)
+    return f"{value:,.0f}".replace(",", THIN) if value == round(value) else figures(value, 3)
 
 
 def factor(value: float | None) -> str:

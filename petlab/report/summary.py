@@ -104,18 +104,29 @@ def cautions(study: Study) -> list[str]:
     return found
 
 
-def glance_grid(study: Study) -> Grid:
-    """Make the table that stands first: per program and technique, accuracy kept and cost."""
+def glance_grids(study: Study) -> list[Grid]:
+    """Make the tables that stand first: per program and technique, accuracy kept and cost."""
     labels = [label for label in study.labels if _ran(study, label)]
+    single = [label for label in labels if "+" not in label]
+    composed = [label for label in labels if "+" in label]
+    title = "At a glance: the main metric, and the cost against cleartext"
+    grids = [_glance_grid(study, single, title)]
+    if composed:
+        grids.append(_glance_grid(study, composed, "Compositions at a glance"))
+    return grids
+
+
+def _glance_grid(study: Study, labels: list[str], title: str) -> Grid:
     columns = [Column("Task and program", "main metric", style="text", width="17%")]
     columns += [Column(label, style="glance") for label in labels]
-    grid = Grid("At a glance: the main metric, and the cost against cleartext", columns)
+    grid = Grid(title, columns)
     grid.style = "glance"
     rows = []
     for task, program in study.programs:
         blocks = blocks_of(study, task, program)
         metrics = shown_metrics(blocks)
-        if metrics:
+        ran = any(v.ok for b in blocks for v in b.variants if v.label in labels)
+        if metrics and ran:
             name = metrics[0]
             cells = [_glance(study, blocks, label, name) for label in labels]
             rows.append([head(f"{task} / {program}", below=words.metric(name).title), *cells])

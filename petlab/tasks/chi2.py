@@ -80,7 +80,7 @@ def linked(session: Session, plan: Plan) -> Answer:
     """One owner's protected disease bits times the other's genotypes of the same people."""
     rows, columns = plan.shapes["table"]
     disease = session.share(
-        lambda shard: np.eye(rows)[shard["disease"]].T,
+        lambda shard: np.eye(rows, dtype=np.int64)[shard["disease"]].T,
         owner="owner-1",
         label="disease",
         layout="slots",
@@ -95,7 +95,7 @@ def linked(session: Session, plan: Plan) -> Answer:
 
 def one_hot(codes: np.ndarray, levels: int) -> np.ndarray:
     """Indicators of codes (people,) or, of many factors, (people, factors); (people, levels)."""
-    found = np.zeros((len(codes), levels))
+    found = np.zeros((len(codes), levels), np.int64)
     np.put_along_axis(found, codes.reshape(len(codes), -1), 1.0, axis=1)
     return found
 

@@ -21,13 +21,16 @@ from petlab.errors import ProtocolError, UsageError
 from petlab.techniques.mpc.commands import Command
 from petlab.techniques.mpc.hub import Hub
 from petlab.techniques.mpc.links import Link, PeerLost
+from petlab.techniques.mpc.meeting import MEETING_S, split_address
 from petlab.techniques.mpc.party import (
     ANALYST_LINK,
-    MEETING_S,
+    ENGINES,
     SHARE,
+    launcher,
     party_name,
-    split_address,
 )
+
+_PARTY = "petlab.techniques.mpc.party"
 
 
 class Cluster:
@@ -43,6 +46,10 @@ class Cluster:
         HOST:PORT at which parties on other hosts call; None starts them here.
     secret
         Study secret, 32 bytes; None makes a fresh one.
+    engine
+        Whose protocols the parties carry out.
+    python
+        Interpreter that runs them; this one by default.
 
     Raises
     ------
@@ -59,11 +66,14 @@ class Cluster:
         third_dealer: bool,
         address: str | None = None,
         secret: bytes | None = None,
+        engine: str = ENGINES[0],
+        python: str = sys.executable,
     ) -> None:
         self.names = [party_name(k, parties) for k in range(parties)]
         self.dealer = party_name(parties, parties) if third_dealer else None
         self._processes = [*self.names, *([self.dealer] if self.dealer else [])]
         self._secret = secrets.token_bytes(32) if secret is None else secret
+        self.engine, self._python = engine, python
         self._hub = Hub(ANALYST_LINK)
         self._nursery: subprocess.Popen[bytes] | None = None
         self._end: Callable[[], object] | None = None
@@ -127,7 +137,9 @@ class Cluster:
 
     def logs(self) -> dict[str, dict[str, Any]]:
         """Ask every compute party what it did since the last time."""
-        return {name: self.log(name) for name in self.names}
+        for name in self.names:
+            self.tell(name, Command("log"))
+        return {name: self._answer(name) for name in self.names}
 
     def close(self) -> None:
         """Let all parties go, and make sure that those started here are gone."""
@@ -140,7 +152,7 @@ class Cluster:
         host, port = self._listener.getsockname()[:2]
         sizes = str(len(self.names)), str(len(self._processes))
         self._nursery = subprocess.Popen(
-            [sys.executable, "-m", "petlab.techniques.mpc.party", *sizes, f"{host}:{port}"],
+            [self._python, "-c", launcher(_PARTY), *sizes, f"{host}:{port}", self.engine],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -170,10 +182,12 @@ class Cluster:
         return [found[rank] for rank in range(len(self._processes))]
 
     def _admit(self, link: Link, greeting: dict[str, Any], found: dict[int, Any]) -> None:
-        rank, world = greeting["rank"], greeting["world_size"]
+        rank, world, engine = (greeting[k] for k in ("rank", "world_size", "engine"))
         problem = None
         if world != len(self.names):
             problem = f"rank {rank} expects {world} compute parties, not {len(self.names)}."
+        elif engine != self.engine:
+            problem = f"rank {rank} runs {engine}, not {self.engine}."
         elif rank in found or not 0 <= rank < len(self._processes):
             problem = f"rank {rank} is taken or out of place."
         elif link.peer != self._processes[rank]:
@@ -199,7 +213,7 @@ class Cluster:
 
     def _receive(self, name: str) -> bytes:
         try:
-            return self._hub.links[name].receive()
+            return self._hub.await_from(name)
         except PeerLost as error:
             raise self._reason(error) from None
 
@@ -209,18 +223,28 @@ class Cluster:
         answer = json.loads(payload)
         if "failed" in answer:
             lost = ProtocolError(f"{name}: {answer['failed']}")
-            raise self._reason(lost) if answer["lost"] else lost
+            raise self._reason(lost, reported=name) if answer["lost"] else lost
 
-    def _reason(self, first: ProtocolError) -> ProtocolError:
-        """Look for the party whose failure made the others fail."""
+    def _reason(self, first: ProtocolError, *, reported: str = "") -> ProtocolError:
+        """Look for the party whose failure made the others fail.
+
+        First of all one that says what went wrong, then one that left without a word, then
+        what the others say of each other.
+        """
+        silent, said = list[ProtocolError](), [first] if reported else []
         for name in self._processes:
-            with contextlib.suppress(ProtocolError, ValueError, KeyError):
+            try:
                 payload = self._hub.links[name].pending(0.5)
-                if payload and not payload.startswith(SHARE):
-                    answer = json.loads(payload)
-                    if "failed" in answer and not answer["lost"]:
-                        return ProtocolError(f"{name}: {answer['failed']}")
-        return first
+            except ProtocolError as error:
+                silent += [] if name == reported else [error]
+                continue
+            answer = {} if not payload or payload.startswith(SHARE) else json.loads(payload)
+            if "failed" in answer:
+                found = ProtocolError(f"{name}: {answer['failed']}")
+                if not answer["lost"]:
+                    return found
+                said.append(found)
+        return [*silent, *said, first][0]
 
 
 def _kill(nursery: subprocess.Popen[bytes], hub: Hub) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from petlab import wire
 from petlab.errors import ProtocolError
+from petlab.techniques.mpc.streams import expanded
 
 _PREFIX = struct.Struct("<I")
 
@@ -53,9 +54,18 @@ class Command:
     @property
     def signature(self) -> tuple[Any, ...]:
         """What decides which correlated randomness the command consumes."""
-        options = tuple(sorted(self.options.items()))
+        options = json.dumps(self.options, sort_keys=True)
         arrays = tuple((name, _public_kind(a)) for name, a in self.arrays.items())
         return self.name, options, self.kinds, arrays
+
+    def expanded(self) -> Command:
+        """The command with whole shares, where it came with keys to make them from."""
+        if self.name not in ("share", "sum"):
+            return self
+        options = dict(self.options)
+        shape = options.pop("shape")
+        arrays = {name: expanded(share, shape) for name, share in self.arrays.items()}
+        return replace(self, options=options, arrays=arrays)
 
     @classmethod
     def unpack(cls, message: bytes) -> Command:

@@ -17,7 +17,8 @@ from petlab.techniques.mpc.commands import Command
 from petlab.techniques.mpc.hub import Event
 from petlab.techniques.mpc.party import ANALYST_LINK
 from petlab.techniques.mpc.replay import Replay
-from petlab.techniques.mpc.streams import Stream, joined, split
+from petlab.techniques.mpc.spu.traffic import expanded
+from petlab.techniques.mpc.streams import joined, split
 from petlab.techniques.mpc.sums import SharedSums
 
 SECURITY_BITS = 128
@@ -51,28 +52,31 @@ class Committee:
 
     def __init__(self, host: Summing, cluster: Cluster) -> None:
         self._host, self.cluster = host, cluster
-        self._stream, self._numbers = Stream(), 0
+        self._numbers = 0
         self._freed: list[int] = []
         self._replay = Replay(host.transcript, ANALYST_LINK)
         self._cpu: dict[str, float] = {}
         self._offline_s: dict[str, float] = {}
         self._peaks: dict[str, float] = {}
-        self._dealt = self._checked = False
+        self._dealt = self._checked = self._unread = False
         self.views: dict[str, list[tuple[str, str, bytes]]] = {n: [] for n in cluster.names}
         with host.meter.phase("setup", party=host.place, waits=True):
             cluster.connect(record=host.transcript.recording)
-            for name, log in cluster.logs().items():
+            logs = cluster.logs()
+            for name, log in logs.items():
                 self._cpu[name] = log["cpu_s"]
                 self._replay.start(name, log["cpu_s"])
+            self._keep_views(logs)
 
     def share(self, owner: str, integers: np.ndarray, bits: int) -> Stored:
         """Split an owner's fixed-point integers and send each party its share."""
         host = self._host
         with host.meter.phase("protect", party=owner):
-            shares = split(integers, len(self.cluster.names), self._stream)
+            shares = split(integers, len(self.cluster.names))
         stored = self._stored(bits)
+        options = {"bits": bits, "shape": list(integers.shape)}
         for name, share in zip(self.cluster.names, shares, strict=True):
-            command = Command("share", (), stored.number, {"bits": bits}, {"share": share})
+            command = Command("share", (), stored.number, options, {"share": share})
             self._tell(owner, name, "share", command)
         return stored
 
@@ -111,11 +115,14 @@ class Committee:
         with host.meter.phase("reveal", party=reader):
             return np.ldexp(joined(shares).astype(float), -value.bits)
 
-    def add(self, holder: str, shares: Sequence[np.ndarray]) -> np.ndarray:
+    def add(self, holder: str, shares: Sequence[np.ndarray], size: int) -> np.ndarray:
         """Add shares at a holder's process; the host counted them on their way there."""
+        if self._unread:  # what this holder did with protected arrays is replayed with the others
+            with self._host.meter.phase("compute", party=holder, waits=True):
+                self._follow(self._host.place)
         arrays = {str(k): share for k, share in enumerate(shares)}
-        self.cluster.tell(holder, Command("sum", arrays=arrays))
-        found = self.cluster.share(holder, shares[0].shape)
+        self.cluster.tell(holder, Command("sum", options={"shape": [size]}, arrays=arrays))
+        found = self.cluster.share(holder, (size,))
         self._book({holder: self.cluster.log(holder)}, replayed=False)
         return found
 
@@ -145,7 +152,15 @@ class Committee:
                 exposed += "The dealer and one compute party together open every input. "
             else:
                 trusted = (first,)
+                adversary += f", {first} not among them"
                 exposed += f"{first} deals, and can recover the others' inputs exactly. "
+        if self._numbers and self.cluster.engine == "spu":
+            adversary = "semi-honest, and one of 3 compute parties: an honest majority"
+            exposed += "Two compute parties together open every input. "
+            mechanism = (
+                "replicated shares modulo 2^64 among 3 processes; SecretFlow SPU 0.9.5 (ABY3, "
+                "without a dealer), 20 fraction bits, exact truncation; TLS between the parties"
+            )
         return Guarantee(
             kind="input",
             protects=f"{what}, against the compute parties, who see shares.",
@@ -176,12 +191,13 @@ class Committee:
 
     def _follow(self, reader: str) -> None:
         self._book(self.cluster.logs(), replayed=True, reader=reader)
+        self._unread = False
 
     def _book(self, logs: Mapping[str, Any], *, replayed: bool, reader: str = "") -> None:
         """Count what the parties did: their messages, and their time."""
         meter = self._host.meter
         if replayed:
-            events = {n: [Event(*e) for e in log["events"]] for n, log in logs.items()}
+            events = expanded({n: [Event(*e) for e in log["events"]] for n, log in logs.items()})
             self._replay.merge(events, reader)
             dealt = sum(e.remote_s or 0.0 for found in events.values() for e in found)
             meter.add("dealer", cpu_s=dealt)
@@ -194,6 +210,9 @@ class Committee:
             self._offline_s[name] = log["offline_s"]
             self._peaks[name] = log["peak_mib"] or 0.0
         self._host.elsewhere_mib = sum(self._peaks.values())
+        self._keep_views(logs)
+
+    def _keep_views(self, logs: Mapping[str, Any]) -> None:
         for name, log in logs.items():
             found = [(p, label, bytes.fromhex(data)) for p, label, data in log["received"]]
             self.views[name] += found
@@ -209,6 +228,7 @@ class Committee:
     def _tell(self, sender: str, name: str, label: str, command: Command) -> None:
         self._host.meter.mark()
         size = self.cluster.tell(name, command)
+        self._unread = True
         self._replay.sent(sender, name, label, size)
 
 

@@ -74,6 +74,15 @@ class Hub:
         self.took(peer, label, payload)
         return payload
 
+    def await_from(self, peer: str) -> bytes:
+        """Wait for one peer's message, which is not logged, while all peers must live."""
+        links = list(self.links.values())
+        while (payload := self.links[peer].take()) is None:
+            ready, _, _ = select.select(links, [], [], 1.0)
+            for link in links:
+                link.fill(link in ready)
+        return payload
+
     def exchange(
         self, outgoing: Mapping[str, bytes], incoming: Iterable[str], label: str
     ) -> dict[str, bytes]:
@@ -114,7 +123,8 @@ class Hub:
                 waiting.discard(peer)
         if not queues and not waiting:
             return
-        reading = [self.links[peer] for peer in waiting]
+        # A peer to which there is only to send is listened to as well: it has to live.
+        reading = [self.links[peer] for peer in {*waiting, *queues}]
         writing = [self.links[peer] for peer in queues]
         ready, _, _ = select.select(reading, writing, [], 1.0)
         for link in reading:

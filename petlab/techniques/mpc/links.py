@@ -53,23 +53,31 @@ class Link:
     def __init__(
         self, connection: socket.socket, *, me: str, secret: bytes, expected: str | None = None
     ) -> None:
-        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(SILENCE_S)
         self._socket = connection
+        self._sent = self._received = 0
+        self._buffer, self._unsent = bytearray(), b""
+        self._sending = threading.Lock()
+        try:
+            self._greet(me, secret, expected)
+        except ProtocolError:
+            self.close()
+            raise
+
+    def _greet(self, me: str, secret: bytes, expected: str | None) -> None:
+        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
         key = X25519PrivateKey.from_private_bytes(secrets.token_bytes(32))
         mine = key.public_key().public_bytes_raw() + me.encode().ljust(32, b"\0")
-        connection.sendall(mine)
-        theirs = self._exactly(64)
+        theirs = self._swapped(mine)
         self.peer = theirs[32:].rstrip(b"\0").decode(errors="replace")
-        if expected is not None and self.peer != expected:
+        # A greeting that is sent back to its sender would authenticate: the keys are alike.
+        if self.peer == me or self.peer != (expected or self.peer):
             raise ProtocolError(f"{me} reached {self.peer!r} where {expected!r} should be.")
         self._agree(key, mine, theirs, secret)
-        self._sent = self._received = 0
-        self._buffer = bytearray()
         self._last_heard = time.monotonic()
-        self._sending = threading.Lock()
+        self._socket.setblocking(False)
         self._confirm(me)
 
     def _agree(self, key: object, mine: bytes, theirs: bytes, secret: bytes) -> None:
@@ -94,7 +102,6 @@ class Link:
             if self.receive() != b"ready":
                 raise ProtocolError("unexpected greeting")
         except ProtocolError as error:
-            self.close()
             raise ProtocolError(
                 f"{me} and {self.peer} do not share a study secret: {error}"
             ) from None
@@ -108,16 +115,20 @@ class Link:
         nonce = self._sent.to_bytes(12, "big")
         self._sent += 1
         body = self._seal.encrypt(nonce, payload, None)
-        return _LENGTH.pack(len(body)) + body
+        frame, self._unsent = self._unsent + _LENGTH.pack(len(body)) + body, b""
+        return frame
 
     def send(self, payload: bytes) -> int:
-        """Send one frame; return its size on the wire."""
+        """Send one frame; return its size on the wire.
+
+        A peer that is busy may take its time, as long as it shows that it lives.
+        """
         with self._sending:
             frame = self.sealed(payload)
-            try:
-                self._socket.sendall(frame)
-            except OSError as error:
-                raise PeerLost(f"{self.peer} does not take messages: {error}") from None
+            rest = memoryview(frame)
+            while rest := rest[self.push(rest) :]:
+                ready, _, _ = select.select([self], [self], [], self._patience())
+                self.fill(bool(ready))
         return len(frame)
 
     def begin(self, payload: bytes) -> memoryview:
@@ -134,8 +145,9 @@ class Link:
         if not self._sending.acquire(blocking=False):
             return
         try:
-            self._socket.sendall(self.sealed(b""))
-        except OSError:
+            frame = memoryview(self._unsent or self.sealed(b""))
+            self._unsent = bytes(frame[self.push(frame) :])
+        except PeerLost:
             pass  # whoever reads from this link next will learn that it is broken
         finally:
             self._sending.release()
@@ -160,6 +172,11 @@ class Link:
             frame = self.take()
         return frame
 
+    def check(self) -> None:
+        """Raise if the peer is lost; what has arrived from it is kept."""
+        ready, _, _ = select.select([self], [], [], 0)
+        self.fill(bool(ready))
+
     def fill(self, readable: bool) -> None:
         """Read what has arrived.
 
@@ -174,6 +191,8 @@ class Link:
             return
         try:
             data = self._socket.recv(_CHUNK)
+        except BlockingIOError:
+            return
         except OSError as error:
             raise PeerLost(f"the link to {self.peer} broke: {error}") from None
         if not data:
@@ -200,7 +219,7 @@ class Link:
     def push(self, frame: memoryview) -> int:
         """Send as much of a frame as the socket takes now; return how much."""
         try:
-            return self._socket.send(frame[:_CHUNK], socket.MSG_DONTWAIT)
+            return self._socket.send(frame[:_CHUNK])
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -224,14 +243,16 @@ class Link:
     def _patience(self) -> float:
         return max(0.0, min(1.0, self._last_heard + SILENCE_S - time.monotonic()))
 
-    def _exactly(self, count: int) -> bytes:
+    def _swapped(self, mine: bytes) -> bytes:
+        """Send a greeting, and wait for one of the same length."""
         found = b""
-        while len(found) < count:
-            try:
-                part = self._socket.recv(count - len(found))
-            except OSError as error:
-                raise PeerLost(f"a peer did not greet: {error}") from None
-            if not part:
-                raise PeerLost("a peer closed its link before it greeted.")
-            found += part
+        try:
+            self._socket.sendall(mine)
+            while len(found) < len(mine):
+                part = self._socket.recv(len(mine) - len(found))
+                if not part:
+                    raise PeerLost("a peer closed its link before it greeted.")
+                found += part
+        except OSError as error:
+            raise PeerLost(f"a peer did not greet: {error}") from None
         return found

@@ -22,6 +22,7 @@ from petlab.party import DEALER
 from petlab.techniques.mpc.commands import Command
 from petlab.techniques.mpc.hub import Hub
 from petlab.techniques.mpc.links import Link, PeerLost
+from petlab.techniques.mpc.meeting import called, reach, split_address
 
 ANALYST_LINK = "coordinator"
 """Name of the process that runs the program: the analyst, and in a simulation the owners."""
@@ -30,8 +31,8 @@ SHARE = b"="
 SECRET_BYTES = 32
 AHEAD = 4
 """How many commands a party looks ahead."""
-MEETING_S = 60.0
-"""How long processes wait for each other at the start."""
+ENGINES = ("crypten", "spu")
+"""Libraries whose protocols the parties can carry out."""
 
 
 def party_name(rank: int, world_size: int) -> str:
@@ -47,6 +48,7 @@ class Arguments:
     world_size: int
     address: str
     secret: bytes
+    engine: str = ENGINES[0]
 
 
 def serve(arguments: Arguments) -> None:
@@ -57,17 +59,20 @@ def serve(arguments: Arguments) -> None:
     ProtocolError
         The coordinator or a peer cannot be reached, falls silent or does not know the secret.
     """
-    _import_engine()  # before the coordinator is told that this party is there
+    _import_engine(arguments.engine)  # before the coordinator is told that this party is there
     name = party_name(arguments.rank, arguments.world_size)
     hub = Hub(name)
-    listener = socket.create_server(("", 0), backlog=8)
+    listener, met = socket.create_server(("", 0), backlog=8), False
     try:
         task = _join(hub, listener, arguments)
         _meet(hub, listener, task, arguments)
+        met = True
         listener.close()
-        _work(hub, task, arguments.rank)
+        _work(hub, task, arguments)
     except PeerLost as error:
         _report(hub, error, lost=True)
+        if not met:  # later on, this is how a computation ends
+            raise
     except Exception as error:
         _report(hub, error, lost=False)
         raise
@@ -79,12 +84,13 @@ def serve(arguments: Arguments) -> None:
 def _join(hub: Hub, listener: socket.socket, arguments: Arguments) -> dict[str, Any]:
     """Greet the coordinator, and learn where the others are."""
     host, port = split_address(arguments.address)
-    connection = _reach((host, port), "the coordinator")
+    connection = reach((host, port), "the coordinator")
     link = Link(connection, me=hub.me, secret=arguments.secret, expected=ANALYST_LINK)
     hub.add(link)
     greeting = {
         "rank": arguments.rank,
         "world_size": arguments.world_size,
+        "engine": arguments.engine,
         "pid": os.getpid(),
         "host": connection.getsockname()[0],
         "port": listener.getsockname()[1],
@@ -103,23 +109,22 @@ def _meet(hub: Hub, listener: socket.socket, task: dict[str, Any], arguments: Ar
     for rank, (host, port) in enumerate(peers):
         if rank < arguments.rank:
             expected = party_name(rank, arguments.world_size)
-            connection = _reach((host, port), expected)
+            connection = reach((host, port), expected, hub.links[ANALYST_LINK])
             hub.add(Link(connection, me=hub.me, secret=arguments.secret, expected=expected))
-    listener.settimeout(MEETING_S)
     for _ in range(len(peers) - arguments.rank - 1):
-        connection, _ = listener.accept()
+        connection = called(listener, hub.links[ANALYST_LINK])
         hub.add(Link(connection, me=hub.me, secret=arguments.secret))
 
 
-def _work(hub: Hub, task: dict[str, Any], rank: int) -> None:
-    from petlab.techniques.mpc.crypten.engine import Engine, serve_as_dealer
-
-    parties, dealer = task["parties"], task["dealer"]
+def _work(hub: Hub, task: dict[str, Any], arguments: Arguments) -> None:
+    parties, rank = task["parties"], arguments.rank
     if rank == len(parties):
+        from petlab.techniques.mpc.crypten.engine import serve_as_dealer
+
         _ready(hub)
         serve_as_dealer(hub, parties)
         return
-    engine = Engine(hub, parties, rank, dealer=dealer)
+    engine = _engine(hub, task, arguments)
     memory = PeakMemory()
     _ready(hub)
     queue: deque[tuple[bytes, Command]] = deque()
@@ -133,6 +138,18 @@ def _work(hub: Hub, task: dict[str, Any], rank: int) -> None:
         share = engine.execute(command)
         if share is not None:
             hub.send(ANALYST_LINK, "share", SHARE + share.tobytes())
+
+
+def _engine(hub: Hub, task: dict[str, Any], arguments: Arguments) -> Any:
+    """Return what carries out commands: `announce`, `execute`, `offline_s` and `dealt`."""
+    parties, rank = task["parties"], arguments.rank
+    if arguments.engine == "spu":
+        from petlab.techniques.mpc.spu import engine as spu
+
+        return spu.Engine(hub, parties, rank, hosts=[host for host, _ in task["peers"]])
+    from petlab.techniques.mpc.crypten import engine as crypten
+
+    return crypten.Engine(hub, parties, rank, dealer=task["dealer"])
 
 
 def _look_ahead(hub: Hub, engine: Any, queue: deque[tuple[bytes, Command]]) -> None:
@@ -177,31 +194,6 @@ def _report(hub: Hub, error: Exception, *, lost: bool) -> None:
             link.send(json.dumps({"failed": reason, "lost": lost}).encode())
 
 
-def _reach(address: tuple[str, int], whom: str) -> socket.socket:
-    deadline = time.monotonic() + MEETING_S
-    while True:
-        try:
-            return socket.create_connection(address, timeout=MEETING_S)
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise PeerLost(f"{whom} cannot be reached: {error}") from None
-            time.sleep(0.1)
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Read HOST:PORT.
-
-    Raises
-    ------
-    UsageError
-        It is nothing of the kind.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"{address!r} is not HOST:PORT.")
-    return host, int(port)
-
-
 def new_secret(path: str) -> None:
     """Write a fresh study secret that only its owner may read.
 
@@ -244,29 +236,44 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
+def launcher(module: str) -> str:
+    """Return Python code that runs a module of petlab in an interpreter without petlab."""
+    folder = str(Path(__file__).parents[3])
+    # Last on the path: that interpreter keeps its own libraries.
+    return (
+        f"import runpy, sys; sys.path.append({folder!r}); "
+        f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    )
+
+
 def main() -> None:
     """Run all parties of a computation as children of one process that imports once.
 
-    Its arguments are the world size, the number of processes and the coordinator's address;
-    the secret comes on standard input. Nothing of the coordinator's memory is inherited.
+    Its arguments are the world size, the number of processes, the coordinator's address and
+    the engine; the secret comes on standard input. Nothing of the coordinator's memory is
+    inherited.
     """
     end_with_parent()
-    world_size, processes, address = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    world_size, processes, address, engine = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
     secret = sys.stdin.buffer.read(32)
-    _import_engine()
+    _import_engine(engine)
     for rank in range(processes):
         if os.fork() == 0:
             end_with_parent()
-            os._exit(_run(Arguments(rank, world_size, address, secret)))
+            os._exit(_run(Arguments(rank, world_size, address, secret, engine)))
     statuses = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(processes)]
     sys.exit(any(statuses))
 
 
-def _import_engine() -> None:
-    from petlab.techniques.mpc.crypten import compat, engine
+def _import_engine(engine: str) -> None:
+    if engine == "spu":
+        from petlab.techniques.mpc.spu import machine
+
+        machine.load()
+        return
+    from petlab.techniques.mpc.crypten import compat
 
     compat.load()
-    _ = engine
 
 
 def _run(arguments: Arguments) -> int:

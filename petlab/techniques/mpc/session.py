@@ -9,7 +9,7 @@ import numpy as np
 
 from petlab.accumulator import Accumulators
 from petlab.aggregation import Aggregation, Opener
-from petlab.errors import OutOfRange, UsageError
+from petlab.errors import OutOfRange, ProtocolError, UsageError
 from petlab.protected import Layout, Local, Protected
 from petlab.result import Guarantee
 from petlab.session import Opening
@@ -20,8 +20,12 @@ FRACTION = 20
 """Fraction bits of a shared real number."""
 VALUE_MAX = 2.0**20
 """Magnitude past which a shared number leaves no room for products."""
-INV_SQRT_LOW = 2.0**-12
-"""Below this an inverse square root would see too few fraction bits of its operand."""
+RECIPROCAL_HIGH = 2.0**14
+"""Above this a reciprocal would have too few fraction bits to converge."""
+EXP_REACH = 2.0**10
+"""Magnitude past which an exponential's operand, halved until it is small, loses too much."""
+DIVISOR_LOW = 2.0**-12
+"""Below this a reciprocal or inverse root would see too few fraction bits of its operand."""
 
 
 class SharedSession(Accumulators):
@@ -72,7 +76,7 @@ class SharedSession(Accumulators):
         return self._do("add_public", [left], bits, shape, arrays={"public": operand})
 
     def _scale(self, value: Protected, factor: np.ndarray | float) -> Protected:
-        factors = np.asarray(factor, float)
+        factors = _representable(np.asarray(factor, float))
         bits = value.handle.bits if _whole(factors) else FRACTION
         return self._do("scale", [value], bits, value.shape, arrays={"factor": factors})
 
@@ -85,7 +89,7 @@ class SharedSession(Accumulators):
         return self._do("matmul", [left, right], _bits(left, right), shape)
 
     def _plain_matmul(self, left: Protected, right: Local | np.ndarray) -> Protected:
-        operand = self._shared(left, right)
+        operand = self._shared(left, right, product=True)
         if isinstance(operand, Protected):
             return self._matmul(left, operand)
         bits = left.handle.bits if _whole(operand) else FRACTION
@@ -116,24 +120,28 @@ class SharedSession(Accumulators):
         return self._do("positive", [value], 0, value.shape)
 
     def _exp(self, value: Protected, low: float, high: float) -> Protected:
-        if np.exp(high) > VALUE_MAX:
-            raise UsageError(f"exp of {high:g} does not fit the ring: declare a smaller range.")
+        if np.exp(high) > VALUE_MAX or low < -EXP_REACH:
+            raise UsageError(f"exp on [{low:g}, {high:g}] does not fit the ring.")
         return self._do("exp", [value], FRACTION, value.shape, low=low, high=high)
 
     def _reciprocal(self, value: Protected, low: float, high: float) -> Protected:
-        if high > VALUE_MAX or 1 / low > VALUE_MAX:
+        if high > RECIPROCAL_HIGH or low < DIVISOR_LOW:
             raise UsageError(f"reciprocal on [{low:g}, {high:g}] does not fit the ring.")
         return self._do("reciprocal", [value], FRACTION, value.shape, low=low, high=high)
 
     def _inv_sqrt(self, value: Protected, low: float, high: float) -> Protected:
-        if high > VALUE_MAX or low < INV_SQRT_LOW:
+        if high > VALUE_MAX or low < DIVISOR_LOW:
             raise UsageError(f"inv_sqrt on [{low:g}, {high:g}] does not fit the ring.")
         return self._do("inv_sqrt", [value], FRACTION, value.shape, low=low, high=high)
 
     def _sigmoid(self, value: Protected, bound: float) -> Protected:
+        if bound > EXP_REACH:
+            raise UsageError(f"sigmoid up to {bound:g} does not fit the ring.")
         return self._do("sigmoid", [value], FRACTION, value.shape, bound=bound)
 
     def _softmax(self, value: Protected, bound: float) -> Protected:
+        if 2 * bound > EXP_REACH:
+            raise UsageError(f"softmax of scores up to {bound:g} does not fit the ring.")
         return self._do("softmax", [value], FRACTION, value.shape, bound=bound)
 
     def _reveal(self, value: Protected, reader: str) -> np.ndarray:
@@ -143,14 +151,22 @@ class SharedSession(Accumulators):
         return self.committee.guarantee()
 
     def _shared(
-        self, beside: Protected, operand: Protected | Local | np.ndarray
+        self,
+        beside: Protected,
+        operand: Protected | Local | np.ndarray,
+        *,
+        product: bool = False,
     ) -> Protected | np.ndarray:
         """Let a party share its plain operand, whose values the others may not see."""
-        if not isinstance(operand, Local):
+        if isinstance(operand, Protected):
             return operand
-        values = self._lookup(operand.at, operand.source)
-        if not np.all(np.abs(values) <= VALUE_MAX):
-            raise OutOfRange(f"shares hold finite values up to {VALUE_MAX:g}: scale them down.")
+        if not isinstance(operand, Local):
+            return _representable(operand)
+        values = _representable(self._lookup(operand.at, operand.source))
+        if not product:
+            self._fits(beside, values)
+        elif beside.shape[-1] != values.shape[0]:
+            raise ProtocolError(f"no product of shapes {beside.shape} and {values.shape}.")
         return self._share(values, operand.at, beside.label, beside.layout)
 
     def _do(
@@ -174,6 +190,12 @@ class SharedSession(Accumulators):
 
 def _bits(left: Protected, right: Protected) -> int:
     return max(left.handle.bits, right.handle.bits)
+
+
+def _representable(values: np.ndarray) -> np.ndarray:
+    if not np.all(np.abs(values) <= VALUE_MAX):
+        raise OutOfRange(f"shares hold finite values up to {VALUE_MAX:g}: scale them down.")
+    return values
 
 
 def _whole(values: np.ndarray) -> bool:

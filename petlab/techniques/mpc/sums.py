@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from petlab import wire
 from petlab.aggregation import Bound
 from petlab.errors import OutOfRange, ProtocolError
-from petlab.techniques.mpc.streams import Stream, joined, split
+from petlab.techniques.mpc.streams import joined, split
 
 ROOM = 62
 """Sums stay within +-2^62, so that their sign is told from a wrap around 2^64."""
@@ -30,7 +31,7 @@ class SharedSums:
     terms
         Most values that will ever be added.
     add
-        Adds int64 arrays at a holder's process.
+        Adds shares of so many numbers at a holder's process, `add(holder, shares, size)`.
     """
 
     def __init__(
@@ -38,10 +39,10 @@ class SharedSums:
         holders: tuple[str, ...],
         *,
         terms: int,
-        add: Callable[[str, Sequence[np.ndarray]], np.ndarray],
+        add: Callable[[str, Sequence[np.ndarray], int], np.ndarray],
     ) -> None:
         self.holders, self._terms, self._add = holders, terms, add
-        self._stream = Stream()
+        self._size = 0
 
     def scale_bits(self, bound: Bound) -> int:
         """Fraction bits of the fixed-point integers.
@@ -72,16 +73,17 @@ class SharedSums:
         integers = np.rint(np.ldexp(total, self.scale_bits(bound))).astype(np.int64)
         if bound.integer and not np.array_equal(integers, total):
             raise OutOfRange("a contribution declared as integers holds fractions.")
-        return [s.tobytes() for s in split(integers, len(self.holders), self._stream)]
+        self._size = len(integers)
+        return [wire.pack({"share": s}) for s in split(integers, len(self.holders))]
 
     def add(self, holder: str, blobs: Sequence[bytes]) -> bytes:
         """Add shares at the holder's process."""
         if len(blobs) > self._terms:
             raise ProtocolError(f"more than the {self._terms} planned terms were added.")
-        shares = [np.frombuffer(blob, np.int64) for blob in blobs]
-        return self._add(holder, shares).tobytes()
+        shares = [wire.unpack(blob)["share"] for blob in blobs]
+        return wire.pack({"share": self._add(holder, shares, self._size)})
 
     def open(self, blobs: Sequence[bytes], bound: Bound, *, owners: int) -> np.ndarray:
         """Add the holders' shares of the sum, at a reader."""
-        integers = joined([np.frombuffer(blob, np.int64) for blob in blobs])
+        integers = joined([wire.unpack(blob)["share"] for blob in blobs])
         return np.ldexp(integers.astype(float), -self.scale_bits(bound))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 
 from petlab.errors import UsageError
 from petlab.lending import Lender
@@ -14,8 +15,9 @@ from petlab.task import setting
 from petlab.technique import Technique
 from petlab.techniques.mpc.cluster import Cluster
 from petlab.techniques.mpc.committee import Committee
-from petlab.techniques.mpc.party import read_secret
+from petlab.techniques.mpc.party import ENGINES, read_secret
 from petlab.techniques.mpc.session import SharedSession
+from petlab.techniques.mpc.spu.environment import interpreter
 
 DEALERS = ("third", "first")
 
@@ -29,6 +31,8 @@ class Settings:
         "third", "who deals: third (a process of its own), or first (party 1, who then can see all)"
     )
     address: str = setting("", "HOST:PORT where `petlab party` calls; default: start them here")
+    engine: str = setting("crypten", "crypten, or spu (ABY3: 3 compute parties, no dealer)")
+    spu_python: str = setting("", "interpreter whose environment holds spu; see `make spu`")
     secret_file: str = setting("", "32 bytes that all parties know, when an address is given")
 
 
@@ -44,11 +48,24 @@ class MultipartyComputation(Technique):
     exposure = Exposure(places=(OWNERS,), contributions=False)
     _waiting: Cluster | None = None
 
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__(settings)
+        if self.chosen.engine == "spu":
+            self.chosen = replace(self.chosen, compute_parties=3, dealer="none")
+
+    def check_packages(self) -> None:
+        """Refuse early when the engine's library is not installed."""
+        if self.chosen.engine == "spu":
+            interpreter(self.chosen.spu_python)
+        else:
+            super().check_packages()
+
     def warm_up(self) -> None:
         """Start the compute parties, and wait until they have imported their libraries."""
         if self._waiting is None:
-            self._waiting = self._cluster()
-        self._waiting.gather()
+            cluster = self._cluster()
+            cluster.gather()
+            self._waiting = cluster
 
     def open(self, opening: Opening) -> Session:
         """Open a session with compute parties of its own."""
@@ -71,13 +88,17 @@ class MultipartyComputation(Technique):
 
     def _cluster(self) -> Cluster:
         chosen = self.chosen
+        if chosen.engine not in ENGINES:
+            raise UsageError(f"unknown engine {chosen.engine!r}. Known: {', '.join(ENGINES)}.")
         if chosen.compute_parties not in (2, 3):
             raise UsageError(f"compute_parties is 2 or 3, not {chosen.compute_parties}.")
-        if chosen.dealer not in DEALERS:
+        if chosen.engine == "crypten" and chosen.dealer not in DEALERS:
             raise UsageError(f"unknown dealer {chosen.dealer!r}. Known: {', '.join(DEALERS)}.")
         return Cluster(
             chosen.compute_parties,
             third_dealer=chosen.dealer == "third",
             address=chosen.address or None,
             secret=read_secret(chosen.secret_file) if chosen.address else None,
+            engine=chosen.engine,
+            python=interpreter(chosen.spu_python) if chosen.engine == "spu" else sys.executable,
         )

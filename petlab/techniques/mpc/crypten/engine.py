@@ -19,6 +19,8 @@ from petlab.techniques.mpc.streams import Stream, joined
 
 _SLACK = 1 / 64
 """A value may leave its declared range by so much of the bound: rounding is no offence."""
+_LEAST = 2.0 ** (8 - FRACTION)
+"""Where a bound is smaller than this, or zero, by so much of this."""
 
 
 class Engine:
@@ -67,7 +69,8 @@ class Engine:
                 return self._carry_out(command)
         return self._carry_out(command)
 
-    def _carry_out(self, command: Command) -> np.ndarray | None:
+    def _carry_out(self, announced: Command) -> np.ndarray | None:
+        command = announced.expanded()
         inputs = [self._store[number] for number in command.inputs]
         if command.name == "free":
             for number in command.inputs:
@@ -96,8 +99,8 @@ class Engine:
         return self._ring.randomised(total).share.numpy()
 
     def _declared(self, value: Shared, low: float, high: float) -> None:
-        slack = _SLACK * max(abs(low), 2.0 ** (8 - FRACTION)), _SLACK * abs(high)
-        self._excess.append(functions.excess(self._ring, value, low - slack[0], high + slack[1]))
+        below, above = (_SLACK * max(abs(bound), _LEAST) for bound in (low, high))
+        self._excess.append(functions.excess(self._ring, value, low - below, high + above))
 
     # Commands: each takes stored shares, public numbers and public arrays.
 

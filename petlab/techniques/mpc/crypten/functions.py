@@ -61,8 +61,8 @@ def inv_sqrt(ring: Ring, x: Shared, low: float, high: float) -> Shared:
     """
     least, w, y = math.sqrt(low / high), ring.scale(x, 1 / high), None
     while True:
-        l = max(least, MARGIN)
-        m = math.sqrt(3 / (1 + l + l * l))
+        end = max(least, MARGIN)
+        m = math.sqrt(3 / (1 + end + end * end))
         factor = ring.combine([(w, -(m**3) / 2)], 1.5 * m)
         start = 1 / math.sqrt(high)
         y = ring.scale(factor, start) if y is None else ring.multiply(y, factor)
