@@ -76,7 +76,7 @@ def mlp(x: Any, y: Any, layers: list[Any], relu: Callable, softmax: Callable) ->
     return moved
 
 
-def with_petlab(work: str) -> dict[str, float]:
+def with_petlab(work: str, engine: str = "crypten") -> dict[str, float]:
     """The training through petlab's session."""
     from petlab.party import ANALYST, Shard
     from petlab.plan import Plan, Public
@@ -86,7 +86,7 @@ def with_petlab(work: str) -> dict[str, float]:
     x, y = _records(work)
     width = {"logreg": x.shape[1], "mlp": MLP["sizes"][-2], "counts": len(x)}[work]
     plan = Plan(None, Public(), releases=1, shapes={"found": (width, y.shape[1])})
-    technique = find_technique("mpc")
+    technique = find_technique("mpc", {"engine": engine})
     technique.warm_up()
     session = technique.open(Opening([Shard("owner-1", len(x), {"x": x, "y": y})], plan))
     try:
@@ -240,6 +240,7 @@ def _train(
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spu", action="store_true", help="SPU beside it: `make spu` first")
     parser.add_argument("--bare", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.bare:
@@ -256,6 +257,8 @@ def main() -> None:
         for _ in range(REPEATS):
             sides["bare CrypTen"].append(bare(work))
             sides["petlab"].append(with_petlab(work))
+            if options.spu:
+                sides.setdefault("petlab on SPU", []).append(with_petlab(work, "spu"))
         best = {name: min(runs, key=lambda run: run["cpu_s"]) for name, runs in sides.items()}
         for name, run in best.items():
             print(

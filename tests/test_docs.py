@@ -26,6 +26,7 @@ def test_links_between_pages_lead_somewhere(page):
         assert (path.parent / target).exists(), target
 
 
+@pytest.mark.slow
 def test_the_worked_example_of_a_task_runs_under_every_technique(tmp_path, monkeypatch):
     """What CONTRIBUTING prints is a task, and dropping it in is enough."""
     import importlib

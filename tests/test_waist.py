@@ -483,6 +483,7 @@ def dropped_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 @pytest.mark.usefixtures("dropped_in")
+@pytest.mark.slow
 def test_dropped_in_task_works_under_every_technique() -> None:
     """One file in tasks/: each technique runs it, none was touched."""
     for spec in registry.technique_names():

@@ -150,11 +150,13 @@ class Machine:
             source = Path(functions.__file__).read_bytes()
             digest = hashlib.sha256(key.encode() + b"\n" + source).hexdigest()
             path = _COMPILED / digest
-            if not path.exists():
+            if path.exists():
+                head, _, code = path.read_bytes().partition(b"\n")
+                self._compiled[key] = code, json.loads(head)
+            else:
                 function = functions.command(command, **options)
-                _kept(path, *_compile(function, kinds, public))
-            head, _, code = path.read_bytes().partition(b"\n")
-            self._compiled[key] = code, json.loads(head)
+                self._compiled[key] = _compile(function, kinds, public)
+                _keep(path, *self._compiled[key])
         return self._compiled[key]
 
 
@@ -179,10 +181,10 @@ def _compile(
     return executable.code, [[list(r.shape), np.dtype(r.dtype).str[1:]] for r in found]
 
 
-def _kept(path: Path, code: bytes, found: list[Any]) -> None:
+def _keep(path: Path, code: bytes, found: list[Any]) -> None:
     """Write a compiled function for the next session; several parties may do so at once."""
-    path.parent.mkdir(exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_bytes(json.dumps(found).encode() + b"\n" + code)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # where it may not be written, it is compiled each time
+        path.parent.mkdir(exist_ok=True)
+        draft.write_bytes(json.dumps(found).encode() + b"\n" + code)
         draft.replace(path)

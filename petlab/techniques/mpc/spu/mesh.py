@@ -42,15 +42,15 @@ class Mesh:
     def __init__(self, hub: Hub, parties: list[str], rank: int, hosts: list[str]) -> None:
         from spu import libspu
 
-        self._folder = tempfile.TemporaryDirectory(prefix="petlab-spu-")
-        self._log = self._logged_to(Path(self._folder.name) / "log")
+        folder = tempfile.TemporaryDirectory(prefix="petlab-spu-")
+        self._log = _logged_to(Path(folder.name) / "log")
         key, certificate = _identity(parties[rank])
         mine = {"port": _free_port(hosts[rank]), "certificate": certificate}
         others = [name for name in parties if name != parties[rank]]
         payload = json.dumps(mine).encode()
         found = hub.exchange(dict.fromkeys(others, payload), others, "certificate")
         cards = {parties[rank]: mine} | {name: json.loads(p) for name, p in found.items()}
-        trusted = Path(self._folder.name) / "trusted.pem"
+        trusted = Path(folder.name) / "trusted.pem"
         trusted.write_text("".join(cards[name]["certificate"] for name in parties))
         self._ports = {cards[name]["port"] for name in others}
         self._sockets: list[socket.socket] = []
@@ -69,6 +69,8 @@ class Mesh:
             self.context = libspu.link.create_brpc(description, rank)
         except RuntimeError as error:
             raise ProtocolError(f"SPU's links could not be set up: {error}") from None
+        finally:
+            folder.cleanup()  # parties end by a signal; the open log is read all the same
 
     def crossed(self) -> tuple[int, int]:
         """Return what this party did since the last time: send actions, and bytes on the wire.
@@ -83,16 +85,17 @@ class Mesh:
         before, self._counted = self._counted, total
         return actions, total - before
 
-    def _logged_to(self, path: Path) -> Any:
-        """Let SPU write its profile, which counts messages, to a file."""
-        from spu import libspu
 
-        options = libspu.logging.LogOptions()
-        options.enable_console_logger = False
-        options.system_log_path = str(path)
-        libspu.logging.setup_logging(options)
-        path.touch()
-        return path.open()
+def _logged_to(path: Path) -> Any:
+    """Let SPU write its profile, which counts messages, to a file."""
+    from spu import libspu
+
+    options = libspu.logging.LogOptions()
+    options.enable_console_logger = False
+    options.system_log_path = str(path)
+    libspu.logging.setup_logging(options)
+    path.touch()
+    return path.open()
 
 
 def _identity(name: str) -> tuple[str, str]:
