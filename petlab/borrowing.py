@@ -31,7 +31,7 @@ class Borrowing(Technique):
         self.protects = f"{base.protects}; {lender.protects}"  # type: ignore[misc]
         self.packages = {**base.packages, **lender.packages}  # type: ignore[misc]
         self.session = base.borrows  # type: ignore[misc]
-        self.exposure = lender.exposure  # type: ignore[misc]
+        self.exposure = lender.lent_exposure or lender.exposure  # type: ignore[misc]
         self.chosen = base.chosen
 
     @property

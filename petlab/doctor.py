@@ -44,6 +44,7 @@ def examine() -> Iterator[Finding]:
         fix = f"pip install {' '.join(missing)}" if missing else "ready"
         yield Finding(f"technique {name}", not missing, fix)
     yield _kernel()
+    yield _enclave()
     yield Finding("data sets", bool(shipped()), f"{len(shipped())} shipped")
     measured = PeakMemory().mib is not None
     detail = "peak memory is measured" if measured else "no /proc: peak memory stays empty"
@@ -57,6 +58,19 @@ def _library(name: str) -> Finding:
         return Finding(name, True, metadata.version(name))
     except metadata.PackageNotFoundError:
         return Finding(name, False, "not installed: `make setup`, or pip install it")
+
+
+def _enclave() -> Finding:
+    """Say what keeps the simulated enclave's process apart here; none of it is required."""
+    from petlab.techniques.tee.isolation import probe
+
+    found = probe()
+    held = [name for name, holds in found.items() if holds]
+    absent = [name for name, holds in found.items() if not holds]
+    detail = f"holds: {', '.join(held) or 'nothing'}"
+    return Finding(
+        "enclave isolation", True, detail + (f"; not: {', '.join(absent)}" if absent else "")
+    )
 
 
 def _kernel() -> Finding:

@@ -21,6 +21,8 @@ AGGREGATOR = "aggregator"
 """Adds contributions and reads them, in plain federated learning."""
 DEALER = "dealer"
 """Hands out correlated randomness before the data is there, in multiparty computation."""
+ENCLAVE = "enclave"
+"""Holds everybody's records where only hardware, if it keeps its promise, can reach them."""
 OWNERS = "owners"
 """All data owners, as a place where noise is added."""
 

@@ -38,7 +38,9 @@ class Spec:
     @property
     def exposure(self) -> Exposure | Gap:
         """What the aggregator sees."""
-        return (self.lender or self.base).exposure
+        if self.lender:
+            return self.lender.lent_exposure or self.lender.exposure
+        return self.base.exposure
 
 
 @cache

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -36,6 +37,11 @@ class Release(Protocol):
 
     place: str
     """Who adds the noise."""
+
+    @property
+    def recipe(self) -> tuple[str, Mapping[str, Any]]:
+        """Import path and settings of the guard that makes this release anew elsewhere."""
+        ...
 
     def draw(self, shard: Shard, sample_rate: float) -> Shard:
         """Draw a Poisson-sampled batch of an owner's records."""

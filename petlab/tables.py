@@ -24,6 +24,10 @@ UNITS = {
     "expansion": "x",
     "lan_s": "s",
     "wan_s": "s",
+    "sgx_added_low_s": "s",
+    "sgx_added_high_s": "s",
+    "confidential_vm_added_low_s": "s",
+    "confidential_vm_added_high_s": "s",
 }
 
 

@@ -17,6 +17,7 @@ from petlab.plan import Plan
 from petlab.release import Exposure, Release
 from petlab.result import Cost, Guarantee
 from petlab.session import Opening, Session
+from petlab.summing import Summing
 from petlab.task import Answer, Program
 from petlab.transcript import Transcript
 
@@ -67,6 +68,8 @@ class Technique:
     settings: ClassVar[type] = NoSettings
     session: ClassVar[type[Session]]
     exposure: ClassVar[Exposure | Gap] = not_yet("this technique has no place for noise")
+    lent_exposure: ClassVar[Exposure | None] = None
+    """The same for sums that it lends, where that is another."""
     borrows: ClassVar[type[Session] | None] = None
     lend: Any = not_yet("this technique has no aggregation to lend")
     """Method `(host: Summing) -> Lender` that makes its aggregations for another's session."""
@@ -130,8 +133,8 @@ class Technique:
             session.meter.mark()
             return Run(
                 answer=answer,
-                costs=_costs(session),
-                phases=_phases(session),
+                costs=costs_of(session),
+                phases=phases_of(session),
                 guarantee=session.guarantee(),
                 views=session.transcript.summary(),
                 transcript=session.transcript,
@@ -140,7 +143,8 @@ class Technique:
             session.close()
 
 
-def _costs(session: Session) -> dict[str, Cost]:
+def costs_of(session: Summing) -> dict[str, Cost]:
+    """Costs of a run, from its transcript and meter."""
     transcript = session.transcript
     if transcript.bytes == 0:
         raise PlanExceeded("a technique reported no traffic: its messages are not metered.")
@@ -163,7 +167,8 @@ def _costs(session: Session) -> dict[str, Cost]:
     }
 
 
-def _phases(session: Session) -> dict[str, dict[str, Any]]:
+def phases_of(session: Summing) -> dict[str, dict[str, Any]]:
+    """Time of each phase of a run, and whether it could be spent before the data is there."""
     return {
         name: {
             "wall_s": cost.wall_s,

@@ -17,8 +17,8 @@ settings.load_profile("petlab")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Cells of multiparty computation start processes: `make check` leaves them out."""
+    """Cells that start processes of their own are slow: `make check` leaves them out."""
     for item in items:
         values = getattr(getattr(item, "callspec", None), "params", {}).values()
-        if any("mpc" in str(value).split("+") for value in values):
+        if any({"mpc", "tee"} & set(str(value).split("+")) for value in values):
             item.add_marker(pytest.mark.slow)

@@ -11,7 +11,10 @@ sys.path.insert(0, str(HERE))
 
 from page import Page, markdown, save_figure  # noqa: E402
 
-NAMES = ("differencing", "histogram", "composition", "noisy_chi2", "voting", "replicated")
+NAMES = (
+    *("differencing", "histogram", "composition", "noisy_chi2", "voting"),
+    *("replicated", "side_channel"),
+)
 
 
 def page_of(name: str) -> Page:

@@ -85,6 +85,18 @@ COSTS = {
     "expansion": Term("Expansion", "Traffic divided by the size of the same values in the clear."),
     "lan_s": Term("LAN time", "Time between computers of one site: 1 Gb/s, 0.2 ms delay."),
     "wan_s": Term("WAN time", "Time between organisations: 100 Mb/s, 50 ms delay."),
+    "sgx_added_low_s": Term(
+        "SGX adds, least", "Time that SGX hardware would add, by the mildest published figures."
+    ),
+    "sgx_added_high_s": Term(
+        "SGX adds, most", "The same by the worst published figures: a range, not a bound."
+    ),
+    "confidential_vm_added_low_s": Term(
+        "Confidential VM adds, least", "Time that an encrypted virtual machine would add, mildest."
+    ),
+    "confidential_vm_added_high_s": Term(
+        "Confidential VM adds, most", "The same by the worst published figures."
+    ),
 }
 
 SOURCES = {

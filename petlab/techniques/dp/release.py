@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Literal
+from dataclasses import asdict, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from petlab.contribution import Contribution, Noise
 from petlab.errors import OutOfRange, UsageError
 from petlab.noise import NoiseStream, to_grid
-from petlab.party import AGGREGATOR, CURATOR, OWNERS, LocalSteps, Shard
+from petlab.party import AGGREGATOR, CURATOR, ENCLAVE, OWNERS, LocalSteps, Shard
 from petlab.result import Guarantee
 from petlab.rows import Rows
 from petlab.techniques.dp.calibration import Calibration
@@ -44,6 +44,15 @@ class NoiseRelease:
         self._stream = NoiseStream(calibration.settings.insecure_seed)
         self.place = calibration.place
         self._unit, self._owners = "unit", 1
+
+    @property
+    def recipe(self) -> tuple[str, dict[str, Any]]:
+        """Import path and settings of the guard that makes this release anew elsewhere."""
+        settings = asdict(self._calibration.settings)
+        if not self._calibration.laplace:
+            # Found already: a search that would only be repeated.
+            settings["noise_multiplier"] = self._calibration.multiplier
+        return "petlab.techniques.dp.technique:DifferentialPrivacy", settings
 
     def draw(self, shard: Shard, sample_rate: float) -> Shard:
         """Poisson-sample a batch from the cryptographic stream."""
@@ -124,6 +133,7 @@ class NoiseRelease:
             CURATOR: "The curator holds all records and knows the noise.",
             AGGREGATOR: "The aggregator knows the noise, and so the exact sums.",
             OWNERS: "Each owner knows its own noise.",
+            ENCLAVE: "The enclave knows the noise, and the host too if it breaks the enclave.",
         }
         said = [who[self.place]]
         if self._calibration.hidden_shares:

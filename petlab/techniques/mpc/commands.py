@@ -90,7 +90,8 @@ def _tuples(kinds: Any) -> tuple[tuple[int, ...], ...]:
 
 
 def _public_kind(array: np.ndarray) -> tuple[Any, ...]:
-    # Public numbers are encoded by whether they are whole, and by the size of the largest.
+    # Public numbers are encoded by whether they are whole, and by how large they are.
     whole = bool(np.all(array == np.rint(array)))
-    largest = float(np.abs(array).max(initial=0.0))
-    return array.shape, whole, int(np.floor(np.log2(largest))) if largest else None
+    sizes = np.abs(array)
+    norms = sizes.max(initial=0.0), sizes.sum(0).max(initial=0.0) if array.ndim else 0.0
+    return array.shape, whole, *(int(np.floor(np.log2(n))) if n else None for n in norms)

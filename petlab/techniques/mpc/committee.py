@@ -22,7 +22,7 @@ from petlab.techniques.mpc.streams import joined, split
 from petlab.techniques.mpc.sums import SharedSums
 
 SECURITY_BITS = 128
-"""Of the links and streams (X25519, AES-256): the shares themselves are perfectly hiding."""
+"""Of links, streams and shares, all but one of which are made from keys (X25519, AES-256)."""
 _KEPT = 32
 """Arrays that nobody refers to any more are freed in batches of so many."""
 
@@ -58,7 +58,7 @@ class Committee:
         self._cpu: dict[str, float] = {}
         self._offline_s: dict[str, float] = {}
         self._peaks: dict[str, float] = {}
-        self._dealt = self._checked = self._unread = False
+        self._dealt = self._checked = self._refused = self._unread = False
         self.views: dict[str, list[tuple[str, str, bytes]]] = {n: [] for n in cluster.names}
         with host.meter.phase("setup", party=host.place, waits=True):
             cluster.connect(record=host.transcript.recording)
@@ -105,6 +105,7 @@ class Committee:
         """Open an array to a reader, if all values kept to their declared ranges."""
         host = self._host
         with host.meter.phase("compute", party=self.cluster.names[0], waits=True):
+            self._refuse()
             if self._checked:
                 self._refuse_excess(reader)
             self._tell_all(Command("reveal", (value.number,)))
@@ -141,7 +142,10 @@ class Committee:
         what = "Records and contributions" if self._numbers else "Contributions"
         adversary = f"semi-honest; up to {most} of {len(parties)} compute parties collude"
         mechanism = f"additive shares modulo 2^64 among {len(parties)} processes"
-        exposed = "What is opened to its reader; sizes and the program, which are public. "
+        exposed = (
+            "What is opened to its reader, and whether all values kept to their declared ranges; "
+            "sizes and the program, which are public. "
+        )
         trusted: tuple[str, ...] = ()
         if self._dealt:
             mechanism += "; CrypTen 0.4.1 (Beaver triples), 20 fraction bits, exact truncation"
@@ -179,11 +183,16 @@ class Committee:
     def _refuse_excess(self, reader: str) -> None:
         self._tell_all(Command("checks"))
         shares = self.cluster.shares((1,))
-        self._checked = False
+        self._checked, self._refused = False, True  # until the answer says otherwise
         self._follow(reader)
         for name in self.cluster.names:
             self._replay.received(name)
-        if joined(shares).any():
+        self._refused = bool(joined(shares).any())
+        self._refuse()
+
+    def _refuse(self) -> None:
+        """Open nothing more, once a value has left its range."""
+        if self._refused:
             raise OutOfRange(
                 "a protected value left the range that the program declared for it: lower the "
                 "learning rate, or scale the inputs down."

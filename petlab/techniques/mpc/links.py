@@ -24,7 +24,11 @@ SILENCE_S = 10.0
 OVERHEAD = 24
 """Bytes that framing and authentication add to a message."""
 _LENGTH = struct.Struct("<Q")
-_FRAME_MAX = 1 << 34
+_PAYLOAD_MAX = (1 << 31) - 64
+"""What AES-GCM takes in one piece."""
+_FRAME_MAX = 1 << 31
+_GREETING_MAX = 64
+"""Until a peer has shown that it knows the secret, its frames are short."""
 _CHUNK = 1 << 20
 
 
@@ -58,6 +62,7 @@ class Link:
         self._socket = connection
         self._sent = self._received = 0
         self._buffer, self._unsent = bytearray(), b""
+        self._longest = _GREETING_MAX
         self._sending = threading.Lock()
         try:
             self._greet(me, secret, expected)
@@ -88,7 +93,10 @@ class Link:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         assert isinstance(key, X25519PrivateKey)
-        shared = key.exchange(X25519PublicKey.from_public_bytes(theirs[:32]))
+        try:
+            shared = key.exchange(X25519PublicKey.from_public_bytes(theirs[:32]))
+        except ValueError:
+            raise ProtocolError(f"{self.peer} sent a key that is none.") from None
 
         def derived(sender: bytes, receiver: bytes) -> AESGCM:
             salted = hmac.digest(secret, shared + sender + receiver, hashlib.sha256)
@@ -105,6 +113,7 @@ class Link:
             raise ProtocolError(
                 f"{me} and {self.peer} do not share a study secret: {error}"
             ) from None
+        self._longest = _FRAME_MAX
 
     def fileno(self) -> int:
         """File descriptor, for select."""
@@ -112,6 +121,8 @@ class Link:
 
     def sealed(self, payload: bytes) -> bytes:
         """Return the next frame; it must be sent before any other."""
+        if len(payload) > _PAYLOAD_MAX:
+            raise ProtocolError("an array of 2 GiB or more does not fit a message: cut it up.")
         nonce = self._sent.to_bytes(12, "big")
         self._sent += 1
         body = self._seal.encrypt(nonce, payload, None)
@@ -204,7 +215,7 @@ class Link:
         """Return the next whole frame that has arrived, or None."""
         while len(self._buffer) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer)
-            if length > _FRAME_MAX:
+            if length > self._longest:
                 raise ProtocolError(f"{self.peer} sent a frame of an impossible length.")
             end = _LENGTH.size + length
             if len(self._buffer) < end:

@@ -96,7 +96,7 @@ class Engine:
         for other in self._excess[1:]:
             total = self._ring.add(total, other)
         self._excess = []
-        return self._ring.randomised(total).share.numpy()
+        return self._ring.randomised(self._ring.positive(total)).share.numpy()
 
     def _declared(self, value: Shared, low: float, high: float) -> None:
         below, above = (_SLACK * max(abs(bound), _LEAST) for bound in (low, high))

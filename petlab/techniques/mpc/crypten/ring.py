@@ -107,7 +107,7 @@ class Ring:
 
     def matmul_public(self, left: Shared, public: Any) -> Shared:
         """Matrix product with a public matrix."""
-        bits = 0 if is_integer(public) else FRACTION
+        bits = 0 if is_integer(public) else FRACTION + _extra(public)
         share = left.share @ encode(public, bits)
         return self._settled(Shared(share, left.bits + bits))
 
@@ -124,9 +124,13 @@ class Ring:
 
     def positive(self, value: Shared) -> Shared:
         """One where the value is greater than zero, else zero: integers."""
-        from crypten.mpc.primitives import converters
+        from crypten.mpc.primitives import BinarySharedTensor, converters
 
-        binary = converters._A2B(_tensor(self.negate(value)))
+        # Not converters._A2B: out of memory, it would start again at this party alone.
+        share = self.negate(value).share.contiguous()
+        parties = range(self._communicator.get_world_size())
+        terms = [BinarySharedTensor(share, src=rank) for rank in parties]
+        binary = BinarySharedTensor.stack(terms).sum(dim=0)
         sign = converters._B2A(binary.rshift(BITS - 1), precision=0, bits=1)
         return Shared(sign.share, 0)
 
@@ -170,6 +174,12 @@ def encode(values: Any, bits: int) -> Any:
     """Fixed-point integers of public numbers, as a torch tensor."""
     numbers = np.rint(np.ldexp(np.asarray(values, float), bits)).astype(np.int64)
     return torch.from_numpy(np.ascontiguousarray(numbers).reshape(np.shape(values)))
+
+
+def _extra(matrix: Any) -> int:
+    """Further fraction bits for a matrix of small numbers, at which products still fit."""
+    norm = max(float(np.abs(matrix).sum(0).max(initial=0.0)), 2.0**-FRACTION)
+    return int(np.clip(-np.ceil(np.log2(norm)), 0, 10))
 
 
 def is_integer(values: Any) -> bool:

@@ -1,0 +1,81 @@
+"""Messages over a pipe or socket: a JSON head and a body of bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from typing import Any
+
+from petlab.errors import ProtocolError
+
+_SIZES = struct.Struct(">IQ")
+_CHUNK = 1 << 20
+
+
+class Channel:
+    """Reads and writes frames on two file descriptors, which may be the same.
+
+    Parameters
+    ----------
+    reading, writing
+        File descriptors; this object closes them.
+    """
+
+    def __init__(self, reading: int, writing: int) -> None:
+        self._reading, self._writing = reading, writing
+
+    def fileno(self) -> int:
+        """Descriptor that is read from, for select."""
+        return self._reading
+
+    def send(self, head: dict[str, Any], body: bytes = b"") -> None:
+        """Write one frame.
+
+        Raises
+        ------
+        ProtocolError
+            The other end is gone.
+        """
+        packed = json.dumps(head).encode()
+        data = memoryview(_SIZES.pack(len(packed), len(body)) + packed + body)
+        try:
+            while data:
+                data = data[os.write(self._writing, data[:_CHUNK]) :]
+        except OSError as error:
+            raise ProtocolError(f"the other process is gone: {error.strerror}.") from None
+
+    def receive(self) -> tuple[dict[str, Any], bytes]:
+        """Read one frame.
+
+        Raises
+        ------
+        ProtocolError
+            The other end is gone.
+        """
+        head_size, body_size = _SIZES.unpack(self._exactly(_SIZES.size))
+        head = json.loads(self._exactly(head_size))
+        return head, self._exactly(body_size)
+
+    def ask(self, head: dict[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        """Send one frame and read the answer."""
+        self.send(head, body)
+        return self.receive()
+
+    def close(self) -> None:
+        """Close both directions."""
+        for descriptor in {self._reading, self._writing}:
+            os.close(descriptor)
+
+    def _exactly(self, count: int) -> bytes:
+        parts, missing = [], count
+        while missing:
+            try:
+                part = os.read(self._reading, min(missing, _CHUNK))
+            except OSError:
+                part = b""
+            if not part:
+                raise ProtocolError("the other process ended in the middle of a message.")
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)

@@ -1,0 +1,89 @@
+"""The host: relays every message, stores what it is given, and is trusted with nothing.
+
+What it sees is kept, so that tests can search it for anything that it should not know.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from typing import Any
+
+from petlab.techniques.tee.frames import Channel
+
+
+class Host:
+    """Relays between the parties outside and the enclave and device inside.
+
+    Parameters
+    ----------
+    secret
+        Descriptor on which the manufacturer's key reaches the device; never read here.
+    folders
+        Further folders of tasks, which the device measures too.
+    """
+
+    def __init__(self, secret: int, folders: list[str]) -> None:
+        here, there = socket.socketpair()
+        requests, answers = socket.socketpair()
+        given = [answers.fileno(), secret, there.fileno()]
+        self._device_process = subprocess.Popen(
+            [sys.executable, "-m", "petlab.techniques.tee.platform", *map(str, given), *folders],
+            pass_fds=given,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for descriptor in given:
+            os.close(descriptor)
+        there.detach()
+        answers.detach()
+        enclave, device = here.detach(), requests.detach()
+        self._inside = {"enclave": Channel(enclave, enclave), "device": Channel(device, device)}
+        self._inside["device"].receive()
+        self._seen: list[bytes] = []
+        self._stored = b""
+
+    def relay(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+        """Pass a request on and its answer back, and keep both."""
+        to = request.pop("to")
+        if to == "host":
+            return self._own(request, body)
+        self._seen += [repr(request).encode(), body]
+        head, answer = self._inside[to].ask(request, body)
+        self._seen += [repr(head).encode(), answer]
+        if request.get("do") == "provision":
+            self._stored = answer
+        return head, answer
+
+    def _own(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+        if request["do"] == "seen":
+            return {}, b"".join(self._seen)
+        return {}, self._stored
+
+    def close(self) -> None:
+        """End device and enclave."""
+        self._device_process.kill()
+        self._device_process.wait()
+
+
+def main() -> None:
+    """Run as a child of the process that plays owners and analyst."""
+    outside, secret = int(sys.argv[1]), int(sys.argv[2])
+    channel = Channel(outside, outside)
+    host = Host(secret, sys.argv[3:])
+    try:
+        with contextlib.suppress(Exception):  # whoever used this host is gone
+            channel.send({"ready": True})
+            while True:
+                request, body = channel.receive()
+                channel.send(*host.relay(request, body))
+    finally:
+        host.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What an ordinary machine offers to keep an enclave process apart, and which of it holds.
+
+None of this keeps the kernel or its administrator out: they read the process' memory. That is
+what the hardware of a real enclave is for, and what this simulation cannot show.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import resource
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_NEWUSER, _NEWNET = 0x10000000, 0x40000000
+_SET_DUMPABLE, _SET_NO_NEW_PRIVS, _SET_SECCOMP = 4, 38, 22
+_FILTER = 2
+_LOCK_ALL = 3
+_KILL, _ALLOW, _REFUSE = 0x80000000, 0x7FFF0000, 0x00050000 | 1
+# Network, other processes' memory, other programs: nothing of it is any business of an enclave.
+_DENIED = {
+    "x86_64": (41, 42, 49, 50, 43, 288, 101, 310, 311, 59, 322, 165, 166, 272, 308),
+    "aarch64": (198, 203, 200, 201, 202, 242, 117, 270, 271, 221, 281, 40, 39, 97, 268),
+}
+_ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+
+
+def wrapped(command: Sequence[str], readable: Sequence[Path]) -> list[str]:
+    """Put a command into bubblewrap's namespaces where bubblewrap is installed.
+
+    Parameters
+    ----------
+    readable
+        Folders that it may read; it may write nowhere but in memory.
+    """
+    program = shutil.which("bwrap")
+    if program is None:
+        return list(command)
+    found = [program, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    found += ["--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev"]
+    for folder in ("/usr", "/lib", "/lib64", "/bin", "/etc", *map(str, readable)):
+        if Path(folder).exists():
+            found += ["--ro-bind", folder, folder]
+    return [*found, *command]
+
+
+def confine() -> dict[str, bool]:
+    """Close this process off as far as the machine allows; say what holds.
+
+    Returns
+    -------
+    Whether it has no network, cannot be dumped, has its memory locked, and may make no system
+    call that reaches outside.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    held = {
+        "no network": libc.unshare(_NEWUSER | _NEWNET) == 0 or libc.unshare(_NEWNET) == 0,
+        "not dumpable": libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0) == 0,
+        "memory locked": libc.mlockall(_LOCK_ALL) == 0,
+    }
+    libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    held["system calls filtered"] = _filter(libc)
+    return held
+
+
+def probe() -> dict[str, bool]:
+    """Try in a process of its own what `confine` would reach here."""
+    script = f"import json; from {__name__} import confine; print(json.dumps(confine()))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    held = json.loads(done.stdout) if done.returncode == 0 else {}
+    return {**held, "bubblewrap": shutil.which("bwrap") is not None}
+
+
+def environment() -> dict[str, str]:
+    """What an enclave process gets to see of the environment: no secrets of anybody's."""
+    kept = {"PATH": os.defpath, "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
+    for name in ("VIRTUAL_ENV", "LD_LIBRARY_PATH"):
+        if name in os.environ:
+            kept[name] = os.environ[name]
+    return kept
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def _filter(libc: ctypes.CDLL) -> bool:
+    """Refuse the denied system calls (seccomp, a list in Berkeley packet filter code)."""
+    machine = platform.machine()
+    if machine not in _DENIED:
+        return False
+    denied = _DENIED[machine]
+
+    def step(code: int, yes: int, no: int, value: int) -> bytes:
+        return struct.pack("HBBI", code, yes, no, value)
+
+    load, equal, give = 0x20, 0x15, 0x06
+    steps = [step(load, 0, 0, 4), step(equal, 1, 0, _ARCHITECTURES[machine])]
+    steps += [step(give, 0, 0, _KILL), step(load, 0, 0, 0)]
+    for k, number in enumerate(denied):
+        steps.append(step(equal, len(denied) - k, 0, number))
+    steps += [step(give, 0, 0, _ALLOW), step(give, 0, 0, _REFUSE)]
+    code = b"".join(steps)
+    made = _Program(len(steps), code)
+    return libc.prctl(_SET_SECCOMP, _FILTER, ctypes.byref(made), 0, 0) == 0

@@ -1,0 +1,145 @@
+"""Trusted execution as a technique: attest, seal, run inside, open at the analyst."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from petlab.lending import Lender
+from petlab.party import ANALYST, OWNERS
+from petlab.release import Exposure
+from petlab.result import Cost
+from petlab.session import Opening, Session
+from petlab.summing import Summing
+from petlab.task import Program
+from petlab.technique import Run, Technique, costs_of, phases_of
+from petlab.techniques.tee.aggregation import AttestedSums
+from petlab.techniques.tee.attestation import Manufacturer
+from petlab.techniques.tee.configuration import EXPOSURE, Configuration, public_json
+from petlab.techniques.tee.deployment import HOST, Exchange, Machine, Parties
+from petlab.techniques.tee.hardware import modelled_costs
+from petlab.techniques.tee.session import EnclaveSession
+
+
+class TrustedExecution(Technique):
+    """Run the whole program in a simulated enclave that owners attest before they send data."""
+
+    name = "tee"
+    title = "Trusted execution (simulated)"
+    protects = "inputs, against the host, if the hardware is trusted (simulated)"
+    packages = {"cryptography": "cryptography"}  # noqa: RUF012
+    session = EnclaveSession
+    exposure = EXPOSURE
+    lent_exposure = Exposure(places=(OWNERS,), contributions=False)
+    _waiting: tuple[Manufacturer, Machine] | None = None
+
+    def warm_up(self) -> None:
+        """Start host, device and enclave process, and wait until libraries are imported."""
+        if self._waiting is None:
+            manufacturer = Manufacturer()
+            self._waiting = manufacturer, Machine(manufacturer)
+        self._waiting[1].wait()
+
+    def open(self, opening: Opening) -> Session:
+        """Open the session that an enclave would open, in this process: for looking at."""
+        return EnclaveSession(opening)
+
+    def execute(self, program: Program, opening: Opening) -> Run:
+        """Launch an enclave for the program, let owners attest it, and run it there."""
+        manufacturer, machine = self._taken()
+        try:
+            return Delivery(opening, machine, manufacturer).run(program)
+        finally:
+            machine.close()
+
+    def lend(self, host: Summing) -> Lender:
+        """Lend an enclave that adds contributions, which owners attest first."""
+        manufacturer, machine = self._taken()
+        return AttestedSums(host, machine, manufacturer)
+
+    def _taken(self) -> tuple[Manufacturer, Machine]:
+        self.warm_up()
+        assert self._waiting is not None
+        taken, self._waiting = self._waiting, None
+        return taken
+
+
+class Delivery(Summing):
+    """One run as owners and analyst see it: messages to and from the host."""
+
+    def __init__(self, opening: Opening, machine: Machine, manufacturer: Manufacturer) -> None:
+        super().__init__(opening)
+        self._machine = machine
+        self._crossings = 0
+        self._parties = Parties([owner.name for owner in self.owners], manufacturer)
+
+    def run(self, program: Program) -> Run:
+        """Launch, attest, provision, run, open."""
+        agreed = self._agreed(program)
+        with self.meter.phase("setup", party=HOST, waits=True):
+            body = json.dumps(agreed.to_json()).encode()
+            self._carried(ANALYST, "configuration", body)
+            launched, _ = self._machine.ask({"to": "device", "do": "launch"}, body)
+            policy = self._parties.policy(agreed)
+        self.meter.discount("setup", wall_s=launched["imported_s"])
+        for owner in self.owners:
+            with self.meter.phase("setup", party=owner.name):
+                key = self._parties.attested(policy, self._exchange(owner.name))
+            with self.meter.phase("protect", party=owner.name):
+                arrays = {k: v for k, v in owner.shard.arrays.items()}
+                sealed = self._parties.sealed(owner.name, owner.shard.rows, arrays, key)
+            self.plain_bytes += sum(v.nbytes for v in arrays.values())
+            self._carried(owner.name, "sealed records", sealed)
+            self._machine.ask({"to": "enclave", "do": "provision", "owner": owner.name}, sealed)
+        with self.meter.phase("compute", party=HOST):
+            spent, message = self._machine.ask({"to": "enclave", "do": "run"})
+        self.meter.add("compute", cpu_s=spent["cpu_s"])
+        self.elsewhere_mib = spent["peak_mib"] or 0.0
+        self.transcript.take(self.transcript.post(HOST, ANALYST, "sealed answer", len(message)))
+        with self.meter.phase("reveal", party=ANALYST):
+            answer, guarantee = self._parties.opened(message)
+        self.meter.mark()
+        return Run(
+            answer=answer,
+            costs={**costs_of(self), **self._modelled(spent)},
+            phases=phases_of(self),
+            guarantee=guarantee,
+            views=self.transcript.summary(),
+            transcript=self.transcript,
+        )
+
+    def _modelled(self, spent: dict[str, Any]) -> dict[str, Cost]:
+        """What real hardware would add, by published figures."""
+        peak = spent["peak_mib"]
+        return modelled_costs(
+            spent["wall_s"], None if peak is None else int(peak * 2**20), self._crossings
+        )
+
+    def _agreed(self, program: Program) -> Configuration:
+        plan = self.plan
+        kind = type(plan.settings)
+        return Configuration(
+            program=program.qualified_name,
+            settings=(f"{kind.__module__}:{kind.__qualname__}", asdict(plan.settings)),
+            public=public_json(plan.public),
+            seed=self.seed,
+            release=self.release.recipe if self.release else None,
+            analyst=self._parties.analyst,
+            owners=self._parties.owners,
+        )
+
+    def _exchange(self, owner: str) -> Exchange:
+        def exchange(head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+            self._carried(owner, "challenge", body or b"key?")
+            answer, found = self._machine.ask(head, body)
+            size = len(json.dumps(answer)) + len(found)
+            self.transcript.take(self.transcript.post(HOST, owner, "quote", size))
+            return answer, found
+
+        return exchange
+
+    def _carried(self, sender: str, label: str, payload: bytes) -> None:
+        self.meter.mark()
+        self._crossings += 2  # the request goes in, its answer comes out
+        self.transcript.take(self.transcript.post(sender, HOST, label, len(payload)))
