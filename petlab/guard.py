@@ -93,7 +93,5 @@ class Guarded(Technique):
 
     def execute(self, program: Program, opening: Opening) -> Run:
         """Run where the base technique runs programs, if all it opens can be guarded."""
-        gap = self.gap(program.requires)
-        if gap:
-            gap()
+        self.refuse_gaps(program)
         return self.base.execute(program, opening)

@@ -119,14 +119,29 @@ class Technique:
         """Open a session over the owners' shards."""
         return self.session(opening)
 
+    def refuse_gaps(self, program: Program) -> None:
+        """Raise what is missing, before anything is started for a program.
+
+        Raises
+        ------
+        Unsupported
+            With the first gap's kind and reason.
+        """
+        gap = self.gap(program.requires)
+        if gap:
+            gap()
+
     def execute(self, program: Program, opening: Opening) -> Run:
         """Run a program where this technique runs programs: by default in this process.
 
         Raises
         ------
+        Unsupported
+            An operation that the program needs is not offered.
         PlanExceeded
             The program released a value of a shape or number that its plan did not name.
         """
+        self.refuse_gaps(program)
         session = self.open(opening)
         try:
             answer = program(session, opening.plan)

@@ -236,7 +236,10 @@ def test_phases_add_up_to_the_time_on_the_clock(spec: str) -> None:
     elapsed = time.perf_counter() - started
     phases = sum(phase["wall_s"] for phase in run.phases.values())
     assert phases == pytest.approx(run.costs["wall_s"].value, rel=1e-9)
-    assert elapsed - 0.02 - 0.05 * elapsed <= phases <= elapsed
+    assert phases <= elapsed
+    # Processes of their own import libraries and end, which nobody is charged for.
+    if not {"mpc", "tee"} & set(spec.split("+")):
+        assert phases >= elapsed - 0.02 - 0.05 * elapsed
 
 
 @pytest.mark.parametrize(("task", "program", "spec"), SUPPORTED)

@@ -12,10 +12,11 @@ import numpy as np
 from petlab import wire
 from petlab.aggregation import Aggregation, Bound, Opener
 from petlab.errors import OutOfRange
+from petlab.party import ANALYST
 from petlab.result import Guarantee
 from petlab.summing import Summing
 from petlab.techniques.tee.attestation import Manufacturer
-from petlab.techniques.tee.channel import seal
+from petlab.techniques.tee.channel import reading, seal
 from petlab.techniques.tee.configuration import Configuration
 from petlab.techniques.tee.deployment import Machine, Parties
 from petlab.techniques.tee.enclave import CONTRIBUTION, TOTAL
@@ -58,7 +59,7 @@ class SealedSums:
         payload = wire.pack({"total": total, "tag": tag})
         context = CONTRIBUTION.format(self._label)
         signer = self._parties.signer(OWNERS_KEY)
-        return [seal(payload, reader=self._key, context=context, sender=signer)]
+        return [seal(payload, reader=reading(self._key), context=context, sender=signer)]
 
     def add(self, holder: str, blobs: Sequence[bytes]) -> bytes:
         """Let the enclave add them."""
@@ -67,7 +68,8 @@ class SealedSums:
 
     def open(self, blobs: Sequence[bytes], bound: Bound, *, owners: int) -> np.ndarray:
         """Open the sum over `owners` contributions, at the analyst."""
-        opened = self._parties.unsealed(blobs[0], TOTAL.format(self._label, owners))
+        context = TOTAL.format(self._label, owners)
+        opened = self._parties.unsealed(blobs[0], context, self._key)
         return wire.unpack(opened)["total"]
 
 
@@ -96,12 +98,12 @@ class AttestedSums:
             analyst=self._parties.analyst,
             owners=self._parties.owners,
         )
+        policy = self._parties.policy(agreed)
         with host.meter.phase("setup", party=host.aggregator):
             body = json.dumps(agreed.to_json()).encode()
             machine.ask({"to": "device", "do": "launch"}, body)
-        policy = self._parties.policy(agreed)
-        for owner in host.owners:
-            with host.meter.phase("setup", party=owner.name):
+        for party in (*(owner.name for owner in host.owners), ANALYST):
+            with host.meter.phase("setup", party=party):
                 self._key = self._parties.attested(policy, machine.ask)
 
     def aggregation(self, *readers: str, terms: int) -> Aggregation:

@@ -20,7 +20,18 @@ from petlab.techniques.tee.errors import TamperedMessage, UnknownSender
 
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _SIGNATURE = 64
+_READING = 32
 _LENGTH = struct.Struct(">I")
+
+
+def reading(key: bytes) -> bytes:
+    """The half of an enclave's public key that messages to it are sealed with (X25519)."""
+    return key[:_READING]
+
+
+def signing(key: bytes) -> bytes:
+    """The half of an enclave's public key that its own messages are signed with (Ed25519)."""
+    return key[_READING:]
 
 
 def seal(

@@ -19,13 +19,14 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from petlab import errors as common
 from petlab import wire
-from petlab.errors import ProtocolError
+from petlab.errors import PetlabError, ProtocolError
 from petlab.result import Guarantee
 from petlab.task import Answer
 from petlab.techniques.tee import errors
 from petlab.techniques.tee.attestation import Manufacturer, Policy, Quote
-from petlab.techniques.tee.channel import seal, unseal
+from petlab.techniques.tee.channel import reading, seal, signing, unseal
 from petlab.techniques.tee.configuration import Configuration
 from petlab.techniques.tee.enclave import ANSWER, RECORDS
 from petlab.techniques.tee.frames import Channel
@@ -63,9 +64,10 @@ class Machine:
         self.certificate = manufacturer.certify(device.public_key())
         delivery = Channel(secret_in.fileno(), secret_in.detach())
         delivery.send(asdict(self.certificate), device.private_bytes_raw())
+        delivery.close()
         descriptor = ours.detach()
         self._channel = Channel(descriptor, descriptor)
-        self._end = weakref.finalize(self, _kill, self._process)
+        self._end = weakref.finalize(self, _kill, self._process, self._channel)
         self._ready = False
 
     @property
@@ -84,14 +86,13 @@ class Machine:
 
         Raises
         ------
-        ProtocolError
+        PetlabError
             Of the kind that the enclave named, or because the machine is gone.
         """
         self.wait()
         answer, found = self._channel.ask(head, body)
         if "refused" in answer:
-            kind = getattr(errors, answer["refused"], ProtocolError)
-            raise kind(answer["reason"])
+            raise _refusal(answer["refused"])(answer["reason"])
         return answer, found
 
     def close(self) -> None:
@@ -151,26 +152,36 @@ class Parties:
     def sealed(self, owner: str, rows: int, arrays: dict[str, np.ndarray], key: bytes) -> bytes:
         """Seal an owner's records for the attested enclave, signed by the owner."""
         payload = wire.pack({"rows": np.array(rows), **arrays})
-        return seal(payload, reader=key, context=RECORDS.format(owner), sender=self._owners[owner])
+        context, signer = RECORDS.format(owner), self._owners[owner]
+        return seal(payload, reader=reading(key), context=context, sender=signer)
 
     def signer(self, owner: str) -> Ed25519PrivateKey:
         """Key with which an owner signs what it sends."""
         return self._owners[owner]
 
-    def unsealed(self, message: bytes, context: str) -> bytes:
-        """Open what the enclave sealed for the analyst."""
-        return unseal(message, key=self._analyst, context=context)
+    def unsealed(self, message: bytes, context: str, key: bytes) -> bytes:
+        """Open what the attested enclave sealed for the analyst, and nobody else could have."""
+        return unseal(message, key=self._analyst, context=context, sender=signing(key))
 
-    def opened(self, message: bytes) -> tuple[Answer, Guarantee]:
-        """Open the answer, at the analyst."""
-        arrays = wire.unpack(self.unsealed(message, ANSWER))
+    def opened(self, message: bytes, key: bytes) -> tuple[Answer, Guarantee]:
+        """Open the answer, at the analyst, who attested the enclave of this key."""
+        arrays = wire.unpack(self.unsealed(message, ANSWER, key))
         said = json.loads(arrays.pop("notes").tobytes())
         guarantee = {**said["guarantee"], "trusted": tuple(said["guarantee"]["trusted"])}
         values = {name.partition("/")[2]: value for name, value in arrays.items()}
         return Answer(values, tuple(said["notes"])), Guarantee(**guarantee)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def _refusal(name: str) -> type[PetlabError]:
+    for module in (errors, common):
+        kind = getattr(module, str(name), None)
+        if isinstance(kind, type) and issubclass(kind, PetlabError):
+            return kind
+    return ProtocolError
+
+
+def _kill(process: subprocess.Popen[bytes], channel: Channel) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    channel.close()

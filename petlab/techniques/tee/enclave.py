@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from petlab import wire
@@ -27,13 +28,14 @@ from petlab.session import Opening
 from petlab.techniques.tee.attestation import digest
 from petlab.techniques.tee.channel import seal, unseal
 from petlab.techniques.tee.configuration import Configuration
+from petlab.techniques.tee.errors import Replayed, UnknownSender
 from petlab.techniques.tee.frames import Channel
 from petlab.techniques.tee.isolation import confine
 from petlab.techniques.tee.measurement import libraries
 from petlab.techniques.tee.sealing import open_state, seal_state
 from petlab.techniques.tee.session import EnclaveSession
 
-PRELOADED = ("scipy.stats", "torch", "opacus.accountants")
+PRELOADED = ("scipy.stats", "torch")
 """Libraries that programs import when they run."""
 RECORDS, ANSWER = "records of {}", "answer"
 CONTRIBUTION, TOTAL = "contribution to round {}", "total of round {} over {}"
@@ -58,15 +60,18 @@ class Enclave:
     ) -> None:
         self._configuration, self._device = configuration, device
         self._storage_key, self._count = sealing_key, count
-        self._key = X25519PrivateKey.generate()
+        self._key, self._signer = X25519PrivateKey.generate(), Ed25519PrivateKey.generate()
         self._shards: dict[str, Shard] = {}
+        self._stored: dict[str, bytes] = {}
         self._rounds: set[str] = set()
+        self._spent = False
         self.isolation: dict[str, bool] = {}
 
     @property
     def public_key(self) -> bytes:
-        """Key under which owners seal their records."""
-        return self._key.public_key().public_bytes_raw()
+        """Key under which owners seal their records, then the one that answers are signed with."""
+        ours = self._signer.public_key().public_bytes_raw()
+        return self._key.public_key().public_bytes_raw() + ours
 
     def answered(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         """Obey one request of the host."""
@@ -81,28 +86,26 @@ class Enclave:
     def _do_provision(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         owner = request["owner"]
         if owner not in self._configuration.owners:
-            raise ProtocolError(f"{owner!r} is no owner of this study.")
+            raise UnknownSender(f"{owner!r} is no owner of this study.")
         if owner in self._shards:
-            raise ProtocolError(f"{owner} has sent its records already.")
+            raise Replayed(f"{owner} has sent its records already.")
         sender = bytes.fromhex(self._configuration.owners[owner])
         payload = unseal(body, key=self._key, context=RECORDS.format(owner), sender=sender)
-        arrays = wire.unpack(payload)
-        rows = int(arrays.pop("rows"))
-        self._shards[owner] = Shard(owner, rows, arrays)
-        return {}, self._sealed(payload, owner)
+        self._keep(owner, payload)
+        return {}, self._sealed()
 
     def _do_restore(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         """Take back what an earlier life of the same enclave stored with the host."""
         state = open_state(body, key=self._storage_key, count=self._count)
         for name, packed in wire.unpack(state).items():
-            arrays = wire.unpack(packed.tobytes())
-            self._shards[name] = Shard(name, int(arrays.pop("rows")), arrays)
+            self._keep(name, packed.tobytes())
         return {"owners": sorted(self._shards)}, b""
 
     def _do_run(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         missing = self._configuration.owners.keys() - self._shards.keys()
         if missing:
             raise ProtocolError(f"{', '.join(sorted(missing))} has sent no records.")
+        self._spend()
         memory = PeakMemory()
         begun = time.perf_counter(), time.process_time()
         answer = self._run()
@@ -111,14 +114,13 @@ class Enclave:
             "cpu_s": time.process_time() - begun[1],
             "peak_mib": memory.mib,
         }
-        reader = bytes.fromhex(self._configuration.analyst)
-        return spent, seal(answer, reader=reader, context=ANSWER)
+        return spent, self._for_analyst(answer, ANSWER)
 
     def _do_add(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         """Add sealed contributions of one round, for an enclave that aggregates."""
         label = str(request["round"])
         if label in self._rounds:
-            raise ProtocolError(f"round {label} was added already: its sum is out.")
+            raise Replayed(f"round {label} was added already: its sum is out.")
         sender = bytes.fromhex(self._configuration.owners["owners"])
         parts = []
         for blob in wire.unpack(body).values():
@@ -126,11 +128,10 @@ class Enclave:
             opened = unseal(blob.tobytes(), key=self._key, context=context, sender=sender)
             parts.append(wire.unpack(opened))
         if len({part["tag"].tobytes() for part in parts}) < len(parts):
-            raise ProtocolError(f"round {label}: a contribution was counted twice.")
+            raise Replayed(f"round {label}: a contribution was counted twice.")
         self._rounds.add(label)
         total = wire.pack({"total": np.sum([part["total"] for part in parts], axis=0)})
-        reader = bytes.fromhex(self._configuration.analyst)
-        return {}, seal(total, reader=reader, context=TOTAL.format(label, len(parts)))
+        return {}, self._for_analyst(total, TOTAL.format(label, len(parts)))
 
     def _run(self) -> bytes:
         configuration = self._configuration
@@ -145,9 +146,27 @@ class Enclave:
         arrays = {f"answer/{name}": np.asarray(v) for name, v in answer.values.items()}
         return wire.pack({"notes": _text(notes), **arrays})
 
-    def _sealed(self, payload: bytes, owner: str) -> bytes:
+    def _spend(self) -> None:
+        """Give a noisy answer once, in this life or a later one: the mean of many is exact."""
+        if self._configuration.release is None:
+            return
+        if self._spent:
+            raise Replayed("the answer is out: noise drawn again would cancel the first.")
+        self._spent = True
+        self._count = self._device.ask({})[0]["count"]  # so that what is stored is out of date
+
+    def _for_analyst(self, payload: bytes, context: str) -> bytes:
+        reader = bytes.fromhex(self._configuration.analyst)
+        return seal(payload, reader=reader, context=context, sender=self._signer)
+
+    def _keep(self, owner: str, payload: bytes) -> None:
+        arrays = wire.unpack(payload)
+        rows = int(arrays.pop("rows"))
+        self._shards[owner] = Shard(owner, rows, arrays)
+        self._stored[owner] = payload
+
+    def _sealed(self) -> bytes:
         """Everything received so far, for storage at the host."""
-        self._stored = {**getattr(self, "_stored", {}), owner: payload}
         packed = {name: np.frombuffer(p, np.uint8) for name, p in self._stored.items()}
         self._count = self._device.ask({})[0]["count"]
         return seal_state(wire.pack(packed), key=self._storage_key, count=self._count)
@@ -178,10 +197,14 @@ def _import(configuration: Configuration) -> None:
     """Load the program and the libraries that it will use, while nothing is confined yet."""
     for module in configuration.modules:
         importlib.import_module(module)
-    used = libraries(configuration.modules)
+    if not configuration.program:
+        return
+    used = {name.partition(".")[0] for name in libraries(configuration.modules)}
     for library in PRELOADED:
-        if library.partition(".")[0] in {name.partition(".")[0] for name in used}:
+        if library.partition(".")[0] in used:
             importlib.import_module(library)
+    if configuration.release:
+        configuration.guard(configuration.plan())  # some calibrations import more
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import struct
 from typing import Any
 
@@ -64,8 +65,22 @@ class Channel:
 
     def close(self) -> None:
         """Close both directions."""
-        for descriptor in {self._reading, self._writing}:
+        for descriptor in {self._reading, self._writing} - {-1}:
             os.close(descriptor)
+        self._reading = self._writing = -1
+
+    def hand(self, descriptor: int) -> None:
+        """Give the process at the other end of a socket one of this process' descriptors."""
+        with socket.socket(fileno=os.dup(self._writing)) as link:
+            socket.send_fds(link, [b"\0"], [descriptor])
+
+    def handed(self) -> int:
+        """Take what the other end handed over."""
+        with socket.socket(fileno=os.dup(self._reading)) as link:
+            _, descriptors, _, _ = socket.recv_fds(link, 1, 1)
+        if not descriptors:
+            raise ProtocolError("the other process handed nothing over.")
+        return descriptors[0]
 
     def _exactly(self, count: int) -> bytes:
         parts, missing = [], count

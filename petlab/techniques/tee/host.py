@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import subprocess
 import sys
 from typing import Any
 
+from petlab.errors import ProtocolError
 from petlab.techniques.tee.frames import Channel
 
 
@@ -20,13 +22,16 @@ class Host:
 
     Parameters
     ----------
+    outside
+        Channel to the parties, whose end is this one's, too.
     secret
         Descriptor on which the manufacturer's key reaches the device; never read here.
     folders
         Further folders of tasks, which the device measures too.
     """
 
-    def __init__(self, secret: int, folders: list[str]) -> None:
+    def __init__(self, outside: Channel, secret: int, folders: list[str]) -> None:
+        self._outside = outside
         here, there = socket.socketpair()
         requests, answers = socket.socketpair()
         given = [answers.fileno(), secret, there.fileno()]
@@ -53,7 +58,12 @@ class Host:
         if to == "host":
             return self._own(request, body)
         self._seen += [repr(request).encode(), body]
-        head, answer = self._inside[to].ask(request, body)
+        try:
+            self._inside[to].send(request, body)
+            self._wait_for(to)
+            head, answer = self._inside[to].receive()
+        except ProtocolError:
+            return {"refused": "ProtocolError", "reason": f"the {to}'s process has ended."}, b""
         self._seen += [repr(head).encode(), answer]
         if request.get("do") == "provision":
             self._stored = answer
@@ -62,7 +72,26 @@ class Host:
     def _own(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         if request["do"] == "seen":
             return {}, b"".join(self._seen)
+        if request["do"] == "restart":
+            return self._restart()
         return {}, self._stored
+
+    def _wait_for(self, name: str) -> None:
+        """Wait for an answer, unless the parties leave meanwhile: nothing else comes from them."""
+        ready, _, _ = select.select([self._inside[name], self._outside], [], [])
+        if self._inside[name] not in ready:
+            raise SystemExit
+
+    def _restart(self) -> tuple[dict[str, Any], bytes]:
+        """Let the device end its enclave and prepare another, which holds nothing."""
+        here, there = socket.socketpair()
+        device, enclave = self._inside["device"], here.detach()
+        device.send({"do": "restart"})
+        device.hand(there.fileno())
+        there.close()
+        self._inside["enclave"].close()
+        self._inside["enclave"] = Channel(enclave, enclave)
+        return device.receive()
 
     def close(self) -> None:
         """End device and enclave."""
@@ -74,7 +103,7 @@ def main() -> None:
     """Run as a child of the process that plays owners and analyst."""
     outside, secret = int(sys.argv[1]), int(sys.argv[2])
     channel = Channel(outside, outside)
-    host = Host(secret, sys.argv[3:])
+    host = Host(channel, secret, sys.argv[3:])
     try:
         with contextlib.suppress(Exception):  # whoever used this host is gone
             channel.send({"ready": True})

@@ -12,6 +12,7 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -19,15 +20,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _NEWUSER, _NEWNET = 0x10000000, 0x40000000
-_SET_DUMPABLE, _SET_NO_NEW_PRIVS, _SET_SECCOMP = 4, 38, 22
+_SET_DEATH_SIGNAL, _SET_DUMPABLE, _SET_NO_NEW_PRIVS, _SET_SECCOMP = 1, 4, 38, 22
 _FILTER = 2
 _LOCK_ALL = 3
 _KILL, _ALLOW, _REFUSE = 0x80000000, 0x7FFF0000, 0x00050000 | 1
-# Network, other processes' memory, other programs: nothing of it is any business of an enclave.
+# Network, other processes' memory, other programs, and io_uring, which would do all that unseen:
+# nothing of it is any business of an enclave.
 _DENIED = {
-    "x86_64": (41, 42, 49, 50, 43, 288, 101, 310, 311, 59, 322, 165, 166, 272, 308),
-    "aarch64": (198, 203, 200, 201, 202, 242, 117, 270, 271, 221, 281, 40, 39, 97, 268),
+    "x86_64": (41, 42, 49, 50, 43, 288, 101, 310, 311, 59, 322, 165, 166, 272, 308, 425),
+    "aarch64": (198, 203, 200, 201, 202, 242, 117, 270, 271, 221, 281, 40, 39, 97, 268, 425),
 }
+_SECOND_ABI = 0x40000000
+"""From here on x86-64 has the same calls again (x32)."""
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 
@@ -55,16 +59,19 @@ def confine() -> dict[str, bool]:
 
     Returns
     -------
-    Whether it has no network, cannot be dumped, has its memory locked, and may make no system
-    call that reaches outside.
+    Whether it has no network, cannot be dumped, has its memory locked, writes nothing to any
+    file, and may make no system call that reaches outside.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
+        resource.setrlimit(limit, (0, 0))
     held = {
         "no network": libc.unshare(_NEWUSER | _NEWNET) == 0 or libc.unshare(_NEWNET) == 0,
         "not dumpable": libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0) == 0,
         "memory locked": libc.mlockall(_LOCK_ALL) == 0,
+        "nothing written to files": resource.getrlimit(resource.RLIMIT_FSIZE) == (0, 0),
     }
+    libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)  # without its device there is no enclave
     libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     held["system calls filtered"] = _filter(libc)
     return held
@@ -103,9 +110,10 @@ def _filter(libc: ctypes.CDLL) -> bool:
     def step(code: int, yes: int, no: int, value: int) -> bytes:
         return struct.pack("HBBI", code, yes, no, value)
 
-    load, equal, give = 0x20, 0x15, 0x06
+    load, equal, from_, give = 0x20, 0x15, 0x35, 0x06
     steps = [step(load, 0, 0, 4), step(equal, 1, 0, _ARCHITECTURES[machine])]
     steps += [step(give, 0, 0, _KILL), step(load, 0, 0, 0)]
+    steps.append(step(from_, len(denied) + 1, 0, _SECOND_ABI))
     for k, number in enumerate(denied):
         steps.append(step(equal, len(denied) - k, 0, number))
     steps += [step(give, 0, 0, _ALLOW), step(give, 0, 0, _REFUSE)]

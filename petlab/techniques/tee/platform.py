@@ -20,6 +20,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from petlab.errors import PetlabError, ProtocolError
 from petlab.techniques.tee.attestation import Certificate, Quote
 from petlab.techniques.tee.configuration import ENTRY, Configuration
 from petlab.techniques.tee.frames import Channel
@@ -34,10 +35,10 @@ class Device:
     Attributes
     ----------
     private
-        Channel to the enclave that the host has no end of.
+        Channel to the enclave that the host has no end of; None while there is no enclave.
     """
 
-    private: Channel
+    private: Channel | None = None
 
     def __init__(self, key: Ed25519PrivateKey, certificate: Certificate) -> None:
         self._key, self._certificate = key, certificate
@@ -67,10 +68,10 @@ class Device:
 
     def launch(self, configuration: Configuration) -> dict[str, Any]:
         """Measure a configuration and hand it to the enclave, once."""
-        if self._configuration is not None:
-            raise ValueError("an enclave is launched once.")
-        self._configuration = configuration
+        if self._configuration is not None or self.private is None:
+            raise ProtocolError("an enclave is launched once.")
         self._measurement = measure(configuration.to_json(), configuration.modules)
+        self._configuration = configuration
         key = sealing_key(self._secret, self._measurement)
         head = {"configuration": configuration.to_json(), "count": self._count()}
         answer, _ = self.private.ask(head, key)
@@ -79,7 +80,8 @@ class Device:
 
     def quote(self, nonce: bytes) -> Quote:
         """Say what runs, in answer to a challenge."""
-        assert self._configuration is not None
+        if self._configuration is None:
+            raise ProtocolError("no enclave was launched.")
         unsigned = Quote(
             measurement=self._measurement,
             version=self._configuration.version,
@@ -90,16 +92,24 @@ class Device:
         )
         return replace(unsigned, signature=self._key.sign(unsigned.body()).hex())
 
-    def count_sealing(self) -> int:
-        """Count one more sealing of the running enclave."""
-        self._counters[self._measurement] = self._count() + 1
-        return self._count()
+    def count_sealing(self) -> None:
+        """Count one more sealing of the running enclave, which asked; or note that it ended."""
+        assert self.private is not None
+        try:
+            self.private.receive()
+            self._counters[self._measurement] = self._count() + 1
+            self.private.send({"count": self._count()})
+        except ProtocolError:
+            self.end()
 
     def end(self) -> None:
-        """Kill the enclave."""
-        if self._enclave is not None:
-            self._enclave.kill()
-            self._enclave.wait()
+        """Kill the enclave. Keys and counters stay: they are the processor's."""
+        if self._enclave is None or self.private is None:
+            return
+        self._enclave.kill()
+        self._enclave.wait()
+        self.private.close()
+        self._enclave = self._configuration = self.private = None
 
     def _count(self) -> int:
         return self._counters.get(self._measurement, 0)
@@ -107,7 +117,7 @@ class Device:
 
 _ENTRY = f"""
 import sys
-sys.path.append({str(ROOT.parent)!r})
+sys.path.insert(0, {str(ROOT.parent)!r})  # what was measured, no other copy
 from petlab.techniques.tee.measurement import add_folders
 add_folders(sys.argv[2:])
 from {ENTRY} import main
@@ -138,13 +148,19 @@ def serve(host: Channel, secret: Channel, to_enclave: int) -> None:
     host.send({"ready": True})
     try:
         while True:
-            ready, _, _ = select.select([host, device.private], [], [])
+            ready, _, _ = select.select([host, *filter(None, [device.private])], [], [])
             if device.private in ready:
-                device.private.receive()
-                device.private.send({"count": device.count_sealing()})
+                device.count_sealing()
                 continue
             request, body = host.receive()
-            host.send(*_answered(device, request, body))
+            if request["do"] == "restart":
+                device.end()
+                device.prepare(host.handed())
+            try:
+                answer = _answered(device, request, body)
+            except PetlabError as error:
+                answer = {"refused": type(error).__name__, "reason": str(error)}, b""
+            host.send(*answer)
     finally:
         device.end()
 
@@ -153,7 +169,9 @@ def _answered(device: Device, request: dict[str, Any], body: bytes) -> tuple[dic
     if request["do"] == "launch":
         configuration = Configuration.from_json(json.loads(body))
         return device.launch(configuration), b""
-    return {"quote": device.quote(body).pack()}, b""
+    if request["do"] == "quote":
+        return {"quote": device.quote(body).pack()}, b""
+    return {}, b""
 
 
 def main() -> None:

@@ -47,6 +47,7 @@ class TrustedExecution(Technique):
 
     def execute(self, program: Program, opening: Opening) -> Run:
         """Launch an enclave for the program, let owners attest it, and run it there."""
+        self.refuse_gaps(program)
         manufacturer, machine = self._taken()
         try:
             return Delivery(opening, machine, manufacturer).run(program)
@@ -78,11 +79,13 @@ class Delivery(Summing):
         """Launch, attest, provision, run, open."""
         agreed = self._agreed(program)
         with self.meter.phase("setup", party=HOST, waits=True):
+            policy = self._parties.policy(agreed)
             body = json.dumps(agreed.to_json()).encode()
             self._carried(ANALYST, "configuration", body)
             launched, _ = self._machine.ask({"to": "device", "do": "launch"}, body)
-            policy = self._parties.policy(agreed)
         self.meter.discount("setup", wall_s=launched["imported_s"])
+        with self.meter.phase("setup", party=ANALYST):
+            attested = self._parties.attested(policy, self._exchange(ANALYST))
         for owner in self.owners:
             with self.meter.phase("setup", party=owner.name):
                 key = self._parties.attested(policy, self._exchange(owner.name))
@@ -98,7 +101,7 @@ class Delivery(Summing):
         self.elsewhere_mib = spent["peak_mib"] or 0.0
         self.transcript.take(self.transcript.post(HOST, ANALYST, "sealed answer", len(message)))
         with self.meter.phase("reveal", party=ANALYST):
-            answer, guarantee = self._parties.opened(message)
+            answer, guarantee = self._parties.opened(message, attested)
         self.meter.mark()
         return Run(
             answer=answer,
