@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from studies import public_of, records_of, spread
 
 from petlab.party import Shard
-from petlab.plan import Plan
 from petlab.registry import find_task, find_technique
 from petlab.session import Opening
 from petlab.task import Program

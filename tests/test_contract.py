@@ -145,11 +145,17 @@ def test_guarantee_says_what_ran(task: str, program: str, spec: str) -> None:
         # The default that was asked for; sampled batches are calibrated by a search.
         assert guarantee.epsilon == pytest.approx(1.0, rel=1e-3)
         assert guarantee.epsilon <= 1.0 + 1e-3
-        place = "curator" if spec in ("dp", "cleartext+dp") else "owners"
-        assert guarantee.trusted == (("curator",) if place == "curator" else ())
+        places = {"dp": "curator", "cleartext+dp": "curator", "tee+dp": "enclave"}
+        place = places.get(spec, "owners")
         assert f"noise by the {place}" in guarantee.mechanism
-    encrypted, shared = ("he" in spec.split("+"), "mpc" in spec.split("+"))
-    assert guarantee.security_bits == (128 if encrypted or shared else None)
+        if "tee" not in spec.split("+"):
+            assert guarantee.trusted == (("curator",) if place == "curator" else ())
+    encrypted, shared, enclosed = (name in spec.split("+") for name in ("he", "mpc", "tee"))
+    assert guarantee.security_bits == (128 if encrypted or shared or enclosed else None)
+    if enclosed:
+        assert "hardware" in guarantee.kind.split("+")
+        assert guarantee.trusted == ("chip maker", "enclave")
+        assert "A simulation" in guarantee.not_protected
     if shared:
         assert "input" in guarantee.kind.split("+")
         dealt = program != "sums"

@@ -51,6 +51,16 @@ def study() -> Iterator[Study]:
     found.machine.close()
 
 
+@pytest.fixture(scope="module")
+def spare() -> Iterator[Study]:
+    """A machine whose enclave only stores: it imports nothing, so that it restarts at once."""
+    found = Study(opening_of("chi2", "sums"), CHI2)
+    found.agreed = replace(found.agreed, program="", settings=("", {}))
+    found.policy = found.parties.policy(found.agreed)
+    yield found
+    found.machine.close()
+
+
 def assert_refused(study: Study, attack: Attack, expected: type[Exception]) -> None:
     """The owner says why, in one word, and the host has nothing of anybody's records."""
     hostile = study.attacked(attack)
@@ -256,16 +266,12 @@ def test_program_that_cannot_be_measured_is_refused(study: Study) -> None:
     ids=["analyst", "debug", "version"],
 )
 def test_other_configuration_on_a_genuine_device_is_refused(
-    expected: type[Exception], change: dict[str, Any]
+    spare: Study, expected: type[Exception], change: dict[str, Any]
 ) -> None:
     """The device measures what the host really launched: it cannot be made to lie."""
-    study = Study(opening_of("chi2", "sums"), CHI2)
-    study.launch(replace(study.agreed, **change))
-    hostile = study.attacked(lambda head, body, answer: answer)
+    spare.restart(replace(spare.agreed, **change))
     with pytest.raises(expected):
-        study.delivery.run(study.program)
-    assert set(hostile.requests) == {"launch", "key", "quote"}
-    study.machine.close()
+        spare.attested()
 
 
 def test_altered_program_on_a_genuine_device_is_refused(
@@ -274,11 +280,16 @@ def test_altered_program_on_a_genuine_device_is_refused(
     """The host installs its own version of a file of petlab before it starts everything."""
     copy = tmp_path / "petlab"
     shutil.copytree(measurement.ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "pooled.py").write_text((copy / "pooled.py").read_text() + "# and a back door\n")
+    enclave = copy / "techniques" / "tee" / "enclave.py"
+    honest, own = "return {}, self.public_key", 'return {}, b"the key of the host"'
+    assert honest in enclave.read_text()
+    enclave.write_text(enclave.read_text().replace(honest, own))
     opening = opening_of("chi2", "sums")
     monkeypatch.chdir(tmp_path)  # where `python -m` looks first
     study = Study(opening, CHI2)
     study.launch()
+    # What was measured is what runs, and no other copy of it.
+    assert study.machine.ask({"to": "enclave", "do": "key"})[1] == b"the key of the host"
     with pytest.raises(errors.WrongMeasurement):
         study.attested()
     study.machine.close()
@@ -447,28 +458,29 @@ def test_storage_survives_the_enclave_but_not_the_host(
     assert all(np.array_equal(again[name], first[name]) for name in first.values)
 
 
-def test_rolled_back_storage_is_refused(study: Study, stored: bytes) -> None:
-    """An older state, from before the last owner sent its records."""
-    study.restart(replace(study.agreed, seed=8))
-    policy = study.parties.policy(replace(study.agreed, seed=8))
-    key, states = study.parties.attested(policy, study.machine.ask), []
-    with pytest.raises(errors.TamperedStorage):  # of another measurement
-        restore(study, stored)
+def test_rolled_back_storage_is_refused(spare: Study, stored: bytes) -> None:
+    """An older state, from before the last owner sent its records; and anybody else's."""
+    spare.restart()
+    key, states = spare.attested(), []
+    with pytest.raises(errors.TamperedStorage):  # of another device and measurement
+        restore(spare, stored)
     for k in (0, 1):
-        study.provision(f"owner-{k + 1}", study.sealed(k, key))
-        states.append(study.stored())
-    study.restart(replace(study.agreed, seed=8))
+        spare.provision(f"owner-{k + 1}", spare.sealed(k, key))
+        states.append(spare.stored())
+    spare.restart(replace(spare.agreed, seed=8))
+    with pytest.raises(errors.TamperedStorage):  # of another measurement
+        restore(spare, states[1])
+    spare.restart()
     with pytest.raises(errors.RolledBack):
-        restore(study, states[0])
-    assert restore(study, states[1]) == {"owners": ["owner-1", "owner-2"]}
+        restore(spare, states[0])
+    assert restore(spare, states[1]) == {"owners": ["owner-1", "owner-2"]}
     # What is provisioned after a restoration is stored with all that was there before.
-    key = study.parties.attested(policy, study.machine.ask)
-    study.provision("owner-3", study.sealed(2, key))
-    complete = study.stored()
-    study.restart(replace(study.agreed, seed=8))
+    spare.provision("owner-3", spare.sealed(2, spare.attested()))
+    complete = spare.stored()
+    spare.restart()
     with pytest.raises(errors.RolledBack):
-        restore(study, states[1])
-    assert len(restore(study, complete)["owners"]) == 3
+        restore(spare, states[1])
+    assert len(restore(spare, complete)["owners"]) == 3
 
 
 def test_storage_opens_on_its_device_and_for_its_measurement_alone() -> None:
@@ -501,16 +513,16 @@ def test_noisy_answer_is_given_once() -> None:
     study.machine.close()
 
 
-def test_device_launches_once_a_life_and_quotes_nothing_else(study: Study) -> None:
+def test_device_launches_once_a_life_and_quotes_nothing_else(spare: Study) -> None:
     """The host cannot exchange a configuration under a key that was attested."""
-    study.restart()
+    spare.restart()
     with pytest.raises(ProtocolError, match="launched once"):
-        study.launch(replace(study.agreed, analyst="00" * 32))
-    study.attested()
-    study.machine.ask({"to": "host", "do": "restart"})
+        spare.launch(replace(spare.agreed, analyst="00" * 32))
+    spare.attested()
+    spare.machine.ask({"to": "host", "do": "restart"})
     with pytest.raises(ProtocolError, match="no enclave was launched"):
-        study.machine.ask({"to": "device", "do": "quote"}, b"0" * 32)
-    study.launch()
+        spare.machine.ask({"to": "device", "do": "quote"}, b"0" * 32)
+    spare.launch()
 
 
 # Federations.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -65,13 +66,16 @@ def sources(modules: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _imported(text: bytes) -> Iterator[str]:
+@cache
+def _imported(text: bytes) -> frozenset[str]:
+    """Names that a source imports; kept by its text, so that no change goes unnoticed."""
+    found = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
 
 
 def libraries(modules: Sequence[str]) -> set[str]:
