@@ -1,4 +1,4 @@
-"""Errors of the functions that multiparty computation approximates, over declared ranges.
+"""Errors and traffic of what multiparty computation does to shares, over declared ranges.
 
 Run it from the repository: `OMP_NUM_THREADS=1 python benchmarks/functions.py` (half a minute).
 Each function is computed on shares of 20,000 numbers spread over its range, edges included, and
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from petlab.party import ANALYST, Shard
+from petlab.party import ANALYST, DEALER, Shard
 from petlab.plan import Plan, Public
 from petlab.registry import find_technique
 from petlab.session import Opening
@@ -24,6 +24,7 @@ from petlab.session import Opening
 DOC = Path(__file__).resolve().parents[1] / "docs" / "mpc.md"
 BEGIN, END = "<!-- begin: benchmarks/functions.py -->", "<!-- end: benchmarks/functions.py -->"
 COUNT = 20_000
+PARTIES = 2
 COLUMNS = 10
 
 
@@ -58,6 +59,8 @@ def positive(name: str, low: float, high: float, exact: Any) -> Case:
 
 
 CASES = (
+    Case("multiply", -1000, 1000, np.square, {}),
+    Case("positive", -16, 16, lambda x: (x > 0).astype(float), {}),
     Case("exp", -16, 4, np.exp, {"low": -16, "high": 4}),
     Case("exp", -64, 0, np.exp, {"low": -64, "high": 0}),
     positive("reciprocal", 1, 10, lambda x: 1 / x),
@@ -71,17 +74,42 @@ CASES = (
 )
 
 
-def measured(session: Any, case: Case) -> tuple[float, float, int]:
-    """Largest error, largest error beyond 1 %, and rounds."""
-    points = case.points()
-    before = session.transcript.rounds
+@dataclass(frozen=True)
+class Measured:
+    """Largest error, largest error beyond 1 %, rounds, and bytes an entry from whom."""
+
+    error: float
+    excess: float
+    rounds: int
+    parties: float
+    dealer: float
+
+
+def measured(session: Any, case: Case) -> Measured:
+    """Compute one function; sharing and opening are taken off the rounds and the bytes."""
+    points, transcript = case.points(), session.transcript
     shared = session.share(lambda shard: points, owner="owner-1")
-    found = session.reveal(getattr(session, case.name)(shared, **case.options), to=ANALYST)
+    session.reveal(shared, to=ANALYST)
+    sent, before = len(transcript.messages), transcript.rounds
+    session.reveal(shared, to=ANALYST)
+    opening = transcript.rounds - before
+    before = transcript.rounds
+    operands = [shared, shared] if case.name == "multiply" else [shared]
+    found = session.reveal(getattr(session, case.name)(*operands, **case.options), to=ANALYST)
+    rounds = transcript.rounds - before - opening
+    between = [m for m in transcript.messages[sent:] if m.label == "opening"]
+    dealt = [m for m in transcript.messages[sent:] if m.sender == DEALER]
     # What the parties saw was rounded to 2^-20 first.
     exact = case.exact(np.rint(points * 2**20) / 2**20)
     error = np.abs(found - exact)
     excess = float((error - 0.01 * np.abs(exact)).max())
-    return float(error.max()), max(0.0, excess), session.transcript.rounds - before
+    return Measured(
+        error=float(error.max()),
+        excess=max(0.0, excess),
+        rounds=rounds,
+        parties=sum(m.size for m in between) / PARTIES / COUNT,
+        dealer=sum(m.size for m in dealt) / COUNT,
+    )
 
 
 def table() -> str:
@@ -89,7 +117,7 @@ def table() -> str:
     plan = Plan(
         None,
         Public(),
-        releases=len(CASES),
+        releases=3 * len(CASES),
         value_max=2.0**14,
         shapes={"values": (COUNT // COLUMNS, COLUMNS)},
     )
@@ -97,14 +125,17 @@ def table() -> str:
     technique.warm_up()
     session = technique.open(Opening([Shard("owner-1", 1, {})], plan))
     lines = [
-        "| function | declared range | largest error | beyond 1 % of the value | rounds |",
-        "| --- | --- | ---: | ---: | ---: |",
+        "| function | range | largest error | beyond 1 % | rounds | bytes an entry from each party "
+        "| from the dealer |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     try:
         for case in CASES:
-            error, excess, rounds = measured(session, case)
-            span = f"[{case.low:g}, {case.high:g}]"
-            lines.append(f"| {case.name} | {span} | {error:.1e} | {excess:.1e} | {rounds} |")
+            m = measured(session, case)
+            lines.append(
+                f"| {case.name} | [{case.low:g}, {case.high:g}] | {m.error:.1e} | {m.excess:.1e} "
+                f"| {m.rounds} | {m.parties:.0f} | {m.dealer:.0f} |"
+            )
     finally:
         session.close()
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from petlab import wire
+from petlab.errors import OutOfRange
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,33 @@ class Bound:
 
     limit: float
     integer: bool = False
+
+    def checked(self, total: np.ndarray) -> np.ndarray:
+        """Return a total, shape (size,), that keeps to the bound.
+
+        Raises
+        ------
+        OutOfRange
+            It does not, or is not finite.
+        """
+        if not np.all(np.isfinite(total)) or np.abs(total).max(initial=0) > self.limit:
+            raise OutOfRange(
+                f"a contribution exceeds its public bound of {self.limit:g}: nothing was sent."
+            )
+        return total
+
+    def integers(self, total: np.ndarray, bits: int) -> np.ndarray:
+        """Return a total as int64 multiples of 2^-bits, rounded to the nearest.
+
+        Raises
+        ------
+        OutOfRange
+            It exceeds the bound, or holds fractions where whole numbers were declared.
+        """
+        found = np.rint(np.ldexp(self.checked(total), bits)).astype(np.int64)
+        if self.integer and not np.array_equal(found, total):
+            raise OutOfRange("a contribution declared as integers holds fractions.")
+        return found
 
 
 class Aggregation(Protocol):

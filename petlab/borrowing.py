@@ -26,12 +26,12 @@ class Borrowing(Technique):
     def __init__(self, base: Technique, lender: Technique, *, name: str) -> None:
         assert base.borrows is not None
         self.base, self.lender = base, lender
-        self.name = name  # type: ignore[misc]
-        self.title = f"{base.title} with {lender.title}"  # type: ignore[misc]
-        self.protects = f"{base.protects}; {lender.protects}"  # type: ignore[misc]
-        self.packages = {**base.packages, **lender.packages}  # type: ignore[misc]
-        self.session = base.borrows  # type: ignore[misc]
-        self.exposure = lender.lent_exposure or lender.exposure  # type: ignore[misc]
+        self.name = name
+        self.title = f"{base.title} with {lender.title}"
+        self.protects = f"{base.protects}; {lender.protects}"
+        self.packages = {**base.packages, **lender.packages}
+        self.session = base.borrows
+        self.exposure = lender.lent_exposure or lender.exposure
         self.chosen = base.chosen
 
     @property

@@ -6,7 +6,7 @@ import platform
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib import metadata
 from typing import Any
 
@@ -20,27 +20,16 @@ from petlab.meter import PeakMemory
 from petlab.partition import split
 from petlab.placement import place
 from petlab.plan import Plan, Public
+from petlab.prepared import Prepared
 from petlab.registry import find_program, find_task, find_technique, setting_owners
 from petlab.result import Cell, Cost, Metric, Result, Status
 from petlab.session import Opening
 from petlab.table import empty_table
-from petlab.task import Answer, Placement, Program, Records, Task, split_settings
-from petlab.technique import Run, Technique
+from petlab.task import Answer, Placement, Records, split_settings
+from petlab.technique import Run
 
 LARGEST_SHOWN = 64
 """Arrays of an answer with more entries stay out of the stored result."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A cell with everything looked up and checked, before data is touched."""
-
-    cell: Cell
-    task: Task
-    program: Program
-    technique: Technique
-    settings: Any
-    records_max: int | None
 
 
 def prepare(cell: Cell) -> Prepared:
@@ -217,8 +206,9 @@ def _reason(error: Exception) -> str:
 
 def _peak(here: float | None, elsewhere: Cost) -> Cost:
     """Peak memory of this process and of those that a session ran."""
-    known = here is not None and elsewhere.value is not None
-    return Cost(here + elsewhere.value if known else None, "measured")  # type: ignore[operator]
+    if here is None or elsewhere.value is None:
+        return Cost(None, "measured")
+    return Cost(here + elsewhere.value, "measured")
 
 
 def _finite(metric: Metric) -> Metric:

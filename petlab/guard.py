@@ -47,14 +47,12 @@ class Guarded(Technique):
 
     def __init__(self, base: Technique, guard: OutputGuard, *, name: str) -> None:
         self.base, self.guard = base, guard
-        self.name, self.packages = name, base.packages  # type: ignore[misc]
+        self.name, self.packages = name, base.packages
         alone = name == guard.name
         title = "{} (trusted curator)" if alone else base.title + " with {}"
-        self.title = title.format(guard.title)  # type: ignore[misc]
-        self.protects = (  # type: ignore[misc]
-            guard.protects if alone else f"{base.protects}; {guard.protects}"
-        )
-        self.session = base.session  # type: ignore[misc]
+        self.title = title.format(guard.title)
+        self.protects = guard.protects if alone else f"{base.protects}; {guard.protects}"
+        self.session = base.session
         self.chosen = guard.chosen
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,32 +10,17 @@ from petlab.errors import UsageError
 from petlab.partition import partition
 from petlab.party import SERVER, Shard, owner_names
 from petlab.plan import Public
+from petlab.prepared import Prepared
 from petlab.result import Cell
-from petlab.task import Placement, Program, Records, Task
+from petlab.task import Placement, Records
 
 ROW_OWNERS = 3
 """Data owners when a cell does not say."""
 
 
-class Study(Protocol):
-    """What is looked up of a cell before its records are placed."""
-
-    @property
-    def cell(self) -> Cell: ...  # noqa: D102
-
-    @property
-    def task(self) -> Task: ...  # noqa: D102
-
-    @property
-    def program(self) -> Program: ...  # noqa: D102
-
-    @property
-    def settings(self) -> Any: ...  # noqa: D102
-
-
-def place(study: Study, train: Records, test: Records) -> tuple[list[Shard], Public]:
+def place(prepared: Prepared, train: Records, test: Records) -> tuple[list[Shard], Public]:
     """Put records where the program expects them."""
-    cell, program = study.cell, study.program
+    cell, program = prepared.cell, prepared.program
     public = train.public
     if program.placement is Placement.ROWS:
         count = cell.parties or _natural(cell, train)
@@ -56,7 +40,7 @@ def place(study: Study, train: Records, test: Records) -> tuple[list[Shard], Pub
         ]
         return shards, replace(public, owners=len(shards))
     _only(cell, 1)
-    model = study.task.model(train, study.settings)
+    model = prepared.task.model(train, prepared.settings)
     shards = [_shard("owner-1", test), Shard(SERVER, 0, model)]
     levels = {**public.levels, "scored": len(test.labels)}
     return shards, replace(public, owners=1, levels=levels)

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from petlab.accountant import Event
 from petlab.errors import MissingPackage, PlanExceeded
@@ -61,16 +61,16 @@ class Technique:
         The session class that runs on another technique's aggregation, or None.
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    protects: ClassVar[str]
-    packages: ClassVar[Mapping[str, str]] = {}
-    settings: ClassVar[type] = NoSettings
-    session: ClassVar[type[Session]]
-    exposure: ClassVar[Exposure | Gap] = not_yet("this technique has no place for noise")
-    lent_exposure: ClassVar[Exposure | None] = None
+    name: str
+    title: str
+    protects: str
+    packages: Mapping[str, str] = {}
+    settings: type = NoSettings
+    session: type[Session]
+    exposure: Exposure | Gap = not_yet("this technique has no place for noise")
+    lent_exposure: Exposure | None = None
     """The same for sums that it lends, where that is another."""
-    borrows: ClassVar[type[Session] | None] = None
+    borrows: type[Session] | None = None
     lend: Any = not_yet("this technique has no aggregation to lend")
     """Method `(host: Summing) -> Lender` that makes its aggregations for another's session."""
 

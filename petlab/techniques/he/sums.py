@@ -65,13 +65,7 @@ class EncryptedSums:
         """Encrypt one party's total under the public key."""
         import tenseal as ts
 
-        if not np.all(np.isfinite(total)) or np.abs(total).max(initial=0) > bound.limit:
-            raise OutOfRange(
-                f"a contribution exceeds its public bound of {bound.limit:g}: nothing was sent."
-            )
-        integers = np.rint(np.ldexp(total, self.scale_bits(bound))).astype(np.int64)
-        if bound.integer and not np.array_equal(integers, total):
-            raise OutOfRange("a contribution declared as integers holds fractions.")
+        integers = bound.integers(total, self.scale_bits(bound))
         blobs = []
         for start in range(0, len(integers), PER_CIPHERTEXT):
             slots = np.r_[1, integers[start : start + PER_CIPHERTEXT]]

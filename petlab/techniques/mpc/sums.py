@@ -42,7 +42,6 @@ class SharedSums:
         add: Callable[[str, Sequence[np.ndarray], int], np.ndarray],
     ) -> None:
         self.holders, self._terms, self._add = holders, terms, add
-        self._size = 0
 
     def scale_bits(self, bound: Bound) -> int:
         """Fraction bits of the fixed-point integers.
@@ -66,22 +65,18 @@ class SharedSums:
 
     def protect(self, total: np.ndarray, bound: Bound) -> list[bytes]:
         """Split one party's total into a share for each holder."""
-        if not np.all(np.isfinite(total)) or np.abs(total).max(initial=0) > bound.limit:
-            raise OutOfRange(
-                f"a contribution exceeds its public bound of {bound.limit:g}: nothing was sent."
-            )
-        integers = np.rint(np.ldexp(total, self.scale_bits(bound))).astype(np.int64)
-        if bound.integer and not np.array_equal(integers, total):
-            raise OutOfRange("a contribution declared as integers holds fractions.")
-        self._size = len(integers)
-        return [wire.pack({"share": s}) for s in split(integers, len(self.holders))]
+        integers = bound.integers(total, self.scale_bits(bound))
+        size = np.array(len(integers))
+        shares = split(integers, len(self.holders))
+        return [wire.pack({"share": share, "size": size}) for share in shares]
 
     def add(self, holder: str, blobs: Sequence[bytes]) -> bytes:
         """Add shares at the holder's process."""
         if len(blobs) > self._terms:
             raise ProtocolError(f"more than the {self._terms} planned terms were added.")
-        shares = [wire.unpack(blob)["share"] for blob in blobs]
-        return wire.pack({"share": self._add(holder, shares, self._size)})
+        sent = [wire.unpack(blob) for blob in blobs]
+        shares = [message["share"] for message in sent]
+        return wire.pack({"share": self._add(holder, shares, int(sent[0]["size"]))})
 
     def open(self, blobs: Sequence[bytes], bound: Bound, *, owners: int) -> np.ndarray:
         """Add the holders' shares of the sum, at a reader."""

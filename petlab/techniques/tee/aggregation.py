@@ -11,7 +11,6 @@ import numpy as np
 
 from petlab import wire
 from petlab.aggregation import Aggregation, Bound, Opener
-from petlab.errors import OutOfRange
 from petlab.party import ANALYST
 from petlab.result import Guarantee
 from petlab.summing import Summing
@@ -51,12 +50,8 @@ class SealedSums:
 
     def protect(self, total: np.ndarray, bound: Bound) -> list[bytes]:
         """Seal a total for the enclave, signed and tagged, so that it counts once."""
-        if not np.all(np.isfinite(total)) or np.abs(total).max(initial=0) > bound.limit:
-            raise OutOfRange(
-                f"a contribution exceeds its public bound of {bound.limit:g}: nothing was sent."
-            )
         tag = np.frombuffer(secrets.token_bytes(16), np.uint8)
-        payload = wire.pack({"total": total, "tag": tag})
+        payload = wire.pack({"total": bound.checked(total), "tag": tag})
         context = CONTRIBUTION.format(self._label)
         signer = self._parties.signer(OWNERS_KEY)
         return [seal(payload, reader=reading(self._key), context=context, sender=signer)]
