@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from petlab.errors import ProtocolError
 from petlab.lending import Lender
 from petlab.party import ANALYST, OWNERS
 from petlab.release import Exposure
@@ -42,8 +43,14 @@ class TrustedExecution(Technique):
         self._waiting[1].wait()
 
     def open(self, opening: Opening) -> Session:
-        """Open the session that an enclave would open, in this process: for looking at."""
-        return EnclaveSession(opening)
+        """Refuse: a session out here would hold the records, and claim that an enclave does.
+
+        Raises
+        ------
+        ProtocolError
+            Always.
+        """
+        raise ProtocolError("an enclave's session opens inside it only: execute the program.")
 
     def execute(self, program: Program, opening: Opening) -> Run:
         """Launch an enclave for the program, let owners attest it, and run it there."""
@@ -90,7 +97,7 @@ class Delivery(Summing):
             with self.meter.phase("setup", party=owner.name):
                 key = self._parties.attested(policy, self._exchange(owner.name))
             with self.meter.phase("protect", party=owner.name):
-                arrays = {k: v for k, v in owner.shard.arrays.items()}
+                arrays = dict(owner.shard.arrays)
                 sealed = self._parties.sealed(owner.name, owner.shard.rows, arrays, key)
             self.plain_bytes += sum(v.nbytes for v in arrays.values())
             self._carried(owner.name, "sealed records", sealed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from petlab.techniques.mpc.crypten.communicator import Communicator, RemoteDeale
 from petlab.techniques.mpc.crypten.ring import FRACTION, Ring, Shared
 from petlab.techniques.mpc.crypten.tuples import Dealer, Tuples
 from petlab.techniques.mpc.hub import Hub
-from petlab.techniques.mpc.streams import Stream, joined
+from petlab.techniques.mpc.streams import KEY_BYTES, Stream, joined
 
 _SLACK = 1 / 64
 """A value may leave its declared range by so much of the bound: rounding is no offence."""
@@ -42,8 +43,8 @@ class Engine:
         self._store: dict[int, Shared] = {}
         self._excess: list[Shared] = []
         communicator = Communicator(hub, parties, rank)
-        self._dealer = self._meet_dealer(hub, parties, rank, dealer)
-        self._ring = Ring(rank, Tuples(rank, self._stream, self._dealer), communicator)
+        stream, self._dealer = _meet_dealer(hub, parties, rank, dealer)
+        self._ring = Ring(rank, Tuples(rank, stream, self._dealer), communicator)
         previous, following = _neighbours(hub, parties, rank)
         compat.connect(communicator, self._ring.tuples, previous=previous, following=following)
 
@@ -163,20 +164,20 @@ class Engine:
         self._declared(value, -bound, bound)
         return functions.softmax(self._ring, value, bound)
 
-    def _meet_dealer(
-        self, hub: Hub, parties: list[str], rank: int, dealer: str | None
-    ) -> Callable[..., list[Any]]:
-        """Agree on a stream with the dealer; return how to fetch corrections."""
-        key = _key()
-        self._stream = Stream(key)
-        if dealer is not None:
-            hub.send(dealer, "seed", key)
-            return RemoteDealer(hub, dealer)
-        if rank:
-            hub.send(parties[0], "seed", key)
-            return _nobody
-        keys = [key, *(hub.receive(name, "seed") for name in parties[1:])]
-        return Dealer([Stream(known) for known in keys]).corrections
+
+def _meet_dealer(
+    hub: Hub, parties: list[str], rank: int, dealer: str | None
+) -> tuple[Stream, Callable[..., list[Any]]]:
+    """Agree on a stream with the dealer; return it, and how to fetch corrections."""
+    key = secrets.token_bytes(KEY_BYTES)
+    if dealer is not None:
+        hub.send(dealer, "seed", key)
+        return Stream(key), RemoteDealer(hub, dealer)
+    if rank:
+        hub.send(parties[0], "seed", key)
+        return Stream(key), _nobody
+    keys = [key, *(hub.receive(name, "seed") for name in parties[1:])]
+    return Stream(key), Dealer([Stream(known) for known in keys]).corrections
 
 
 def serve_as_dealer(hub: Hub, parties: list[str]) -> None:
@@ -190,15 +191,9 @@ def serve_as_dealer(hub: Hub, parties: list[str]) -> None:
 def _neighbours(hub: Hub, parties: list[str], rank: int) -> tuple[Stream, Stream]:
     """Streams shared with the previous and the next party: theirs, and one of this party's."""
     following, previous = parties[(rank + 1) % len(parties)], parties[rank - 1]
-    key = _key()
+    key = secrets.token_bytes(KEY_BYTES)
     found = hub.exchange({following: key}, [previous], "seed")
     return Stream(found[previous]), Stream(key)
-
-
-def _key() -> bytes:
-    import secrets
-
-    return secrets.token_bytes(32)
 
 
 def _nobody(*_: Any) -> list[Any]:
