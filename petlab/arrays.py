@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from petlab.checks import Checks
-from petlab.errors import ProtocolError, UsageError
+from petlab.errors import OutOfRange, ProtocolError, UsageError
 from petlab.ops import not_yet
 from petlab.protected import Layout, Local, Protected, Source
 
@@ -51,10 +51,18 @@ class Arrays(Checks):
         """Protect an array of every owner, and put them below each other in owners' order."""
         return self.stack([self.share(source, owner=o, label=label) for o in self.owner_names])
 
-    def local(self, source: Source, *, at: str) -> Local:
-        """Refer to a plaintext array of one party as an operand that never leaves it."""
+    def local(self, source: Source, *, at: str, bound: float | None = None) -> Local:
+        """Refer to a plaintext array of one party as an operand that never leaves it.
+
+        Parameters
+        ----------
+        bound
+            Public bound on the magnitude of its entries, which the party checks.
+        """
+        if bound and not np.abs(self._lookup(at, source)).max(initial=0.0) <= bound:
+            raise OutOfRange(f"an entry at {at} exceeds the declared bound of {bound:g}.")
         self._owner(at)
-        return Local(at, source)
+        return Local(at, source, bound)
 
     def add(self, left: Protected, right: Operand) -> Protected:
         """Add an operand (public, local or protected), broadcasting as numpy does."""
@@ -147,6 +155,21 @@ class Arrays(Checks):
         _check_range("softmax", 0.5 * bound, bound)
         return self._softmax(value, bound)
 
+    def bounded(self, value: Protected, *, bound: float, proven: bool = False) -> Protected:
+        """Declare that no entry exceeds a public bound in magnitude.
+
+        Where protected numbers have a limit, products of small ones then fit.
+
+        Parameters
+        ----------
+        proven
+            It follows from public facts, whatever the records are: under protection nobody
+            checks it. In the clear it is checked all the same.
+        """
+        if not 0 < bound < np.inf:
+            raise UsageError(f"bounded() needs a positive, finite bound, not {bound:g}.")
+        return self._bounded(value, bound, proven)
+
     def reveal(self, value: Protected, *, to: str) -> np.ndarray:
         """Open a protected array to one reader, who is planned to see it."""
         self._unguarded("reveal")
@@ -171,6 +194,7 @@ class Arrays(Checks):
     _matmul: Any = not_yet("this technique has no product of two protected matrices")
     _plain_matmul: Any = not_yet("this technique has no product with a plain matrix")
     _square: Any = not_yet("this technique does not square protected arrays")
+    _bounded: Any = not_yet("this technique does not compare protected values with a bound")
     _stack: Any = not_yet("this technique does not stack protected arrays")
     _take: Any = not_yet("this technique does not pick rows of protected arrays")
     _transpose: Any = not_yet("this technique does not transpose protected arrays")

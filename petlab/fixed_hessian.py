@@ -10,6 +10,8 @@ from petlab.inverse import balance, inverse
 from petlab.logistic import penalty
 from petlab.protected import Protected
 
+COEFFICIENT_MAX = 2.0**10
+"""Declared bound on a coefficient."""
 LOGIT_MAX = 64.0
 """Declared bound on a linear score; twenty is large for a penalised fit."""
 
@@ -51,7 +53,10 @@ def fit_protected(
     ahead: Any = theta
     for step in range(steps):
         # At theta = 0 every probability is one half.
-        p = x.session.sigmoid(x @ ahead, bound=LOGIT_MAX) if step else 0.5
+        p: Any = 0.5
+        if step:
+            ahead = x.session.bounded(ahead, bound=COEFFICIENT_MAX)
+            p = x.session.sigmoid(x @ ahead, bound=LOGIT_MAX)
         slope = x.T @ (labels - p) - ahead * ridge
         moved = inverted @ (slope * share) + ahead
         ahead = moved + (moved - theta) * (step / (step + 3))

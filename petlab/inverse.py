@@ -12,6 +12,8 @@ MARGIN = 0.05
 """Eigenvalues of A X, at most one by the mathematics, may pass one by so much, by rounding."""
 CLOSE = 1e-6
 """No eigenvalue of A X is farther from one when the steps end, but for rounding."""
+PROBES = 4
+"""Vectors by which an inverse is verified."""
 REFINEMENTS = 2
 """Corrections by the residual: each takes the rounding of the inverse out once more."""
 
@@ -67,9 +69,26 @@ def inverse(matrix: Protected, *, low: float, high: float) -> Protected:
     # factor is applied twice because its square may be below the resolution.
     first = factors[0] / high
     inverted = 2 * first * identity - matrix * first * first
+    session, most = matrix.session, 1 + MARGIN
     for mu in factors[1:]:
-        inverted = inverted @ (2 * mu * identity - (matrix @ inverted) * mu**2)
+        # A X and what it is multiplied by are symmetric: no entry exceeds an eigenvalue.
+        product = session.bounded(matrix @ inverted, bound=most, proven=True)
+        factor = 2 * mu * identity - product * mu**2
+        factor = session.bounded(factor, bound=2 * mu * most, proven=True)
+        inverted = session.bounded(inverted @ factor, bound=most / low, proven=True)
+    _verify(matrix, inverted, low)
     return inverted
+
+
+def _verify(matrix: Protected, inverted: Protected, low: float) -> None:
+    """Let nothing be opened if A X s is not s for a few public vectors s of signs.
+
+    The proof of the bounds rests on exact arithmetic and on `low` and `high`: this does not.
+    """
+    session, size = matrix.session, matrix.shape[0]
+    signs = np.random.default_rng(size).choice([-1.0, 1.0], (size, PROBES))
+    solved = session.bounded(inverted @ signs, bound=(1 + MARGIN) * math.sqrt(size) / low)
+    session.bounded(matrix @ solved - signs, bound=MARGIN * math.sqrt(size))
 
 
 def scaling(least: float) -> list[float]:

@@ -25,6 +25,7 @@ class Op(StrEnum):
     TAKE = "_take"
     TRANSPOSE = "_transpose"
     TOTAL = "_total"
+    BOUNDED = "_bounded"
     COMPARE = "_positive"
     EXP = "_exp"
     RECIPROCAL = "_reciprocal"

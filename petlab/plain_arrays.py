@@ -37,6 +37,10 @@ class PlainArrays(Session):
     def _derived(self, source: Protected, array: np.ndarray) -> Protected:
         return Protected(self, array, array.shape, source.label, source.layout, source.holder)
 
+    def _bounded(self, value: Protected, bound: float, proven: bool) -> Protected:
+        _within(value, -bound, bound)
+        return value
+
     def _add(self, left: Protected, right: Protected | Local | np.ndarray) -> Protected:
         return self._derived(left, left.handle + self._operand(right))
 

@@ -22,10 +22,17 @@ Source = str | Callable[[Shard], np.ndarray]
 
 @dataclass(frozen=True)
 class Local:
-    """A plaintext operand that exists at one party only."""
+    """A plaintext operand that exists at one party only.
+
+    Attributes
+    ----------
+    bound
+        Public: no entry is larger in magnitude. None: nothing is known.
+    """
 
     at: str
     source: Source
+    bound: float | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,10 @@ import numpy as np
 from petlab.optimizer import OPTIMIZERS
 from petlab.protected import Protected
 
+WEIGHT_MAX = 64.0
+"""Public bound on weights that travel or are trained under protection: past it, refused."""
+BOUNDED_EVERY = 32
+"""Steps between two comparisons with it: in between, what is public bounds the growth."""
 SCORE_MAX = 64.0
 """Declared bound on a class score, and on what tanh is taken of."""
 GRADIENT_SCALE = 2.0**5
@@ -70,7 +74,7 @@ def gradients(
         inputs.append(value)
         slopes.append(slope)
     scores = _linear(inputs[-1], layers[-1])
-    back = session.softmax(scores, bound=SCORE_MAX) - targets
+    back = _at_most_one(session.softmax(scores, bound=SCORE_MAX) - targets)
     found: list[Protected] = []
     while True:
         value = inputs.pop()
@@ -107,7 +111,7 @@ class ProtectedOptimizer:
         self.layers = list(layers)
         self._name, self._rate, self._steps = name, rate, 0
         self._first: list[Any] = [0.0] * len(layers)
-        self._second: list[Any] = [0.0] * len(layers)
+        self._second: list[Any] = [SQUARES_FLOOR] * len(layers)
 
     def step(self, sums: Sequence[Protected], rows: int) -> None:
         """Take one step against the mean of `rows` records' gradients, given their sums."""
@@ -115,6 +119,8 @@ class ProtectedOptimizer:
         move = self._adam if self._name == "adam" else self._sgd
         for k, total in enumerate(sums):
             self.layers[k] = self.layers[k] - move(k, total, rows)
+            if self._steps % BOUNDED_EVERY == 0:
+                self.layers[k] = total.session.bounded(self.layers[k], bound=WEIGHT_MAX)
 
     def _sgd(self, k: int, total: Protected, rows: int) -> Protected:
         self._first[k] = self._first[k] * 0.9 + total * (1 / rows)
@@ -122,10 +128,11 @@ class ProtectedOptimizer:
 
     def _adam(self, k: int, total: Protected, rows: int) -> Protected:
         gradient = total * (GRADIENT_SCALE / rows)
+        # The floor decays with the squares, and is filled up.
+        self._second[k] = self._second[k] * 0.999 + SQUARES_FLOOR * 0.001 + gradient.square()
         self._first[k] = self._first[k] * 0.9 + gradient
-        self._second[k] = self._second[k] * 0.999 + gradient.square()
         spread = total.session.inv_sqrt(
-            self._second[k] + SQUARES_FLOOR,
+            self._second[k],
             # Rounding may take a little off a sum of squares that is zero.
             low=SQUARES_FLOOR / 2,
             high=SQUARES_MAX,
@@ -133,6 +140,11 @@ class ProtectedOptimizer:
         first = (1 - 0.9) / (1 - 0.9**self._steps)
         second = (1 - 0.999) / (1 - 0.999**self._steps)
         return (self._first[k] * spread) * (self._rate * first / math.sqrt(second))
+
+
+def _at_most_one(value: Protected) -> Protected:
+    """State what the functions' declared accuracy implies, errors of 1 % twice included."""
+    return value.session.bounded(value, bound=1.05, proven=True)
 
 
 def _linear(x: Protected, layer: Any) -> Protected:
@@ -145,8 +157,8 @@ def _relu(z: Protected) -> tuple[Protected, Protected]:
 
 
 def _tanh(z: Protected) -> tuple[Protected, Protected]:
-    value = z.session.sigmoid(z * 2.0, bound=2 * SCORE_MAX) * 2.0 - 1.0
-    return value, 1.0 - value.square()
+    value = _at_most_one(z.session.sigmoid(z * 2.0, bound=2 * SCORE_MAX) * 2.0 - 1.0)
+    return value, _at_most_one(1.0 - value.square())
 
 
 def _square(z: Protected) -> tuple[Protected, Protected]:

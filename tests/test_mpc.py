@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mpc_parties import (
     UNIT,
@@ -413,6 +413,62 @@ def test_products_hold_over_the_whole_range(pair: Study, seed: int, power: int) 
     b = on_grid(rng.uniform(-1, 1, 500) * 2.0 ** (20 - power))
     found = pair.read(pair.share(a) * pair.share(b))
     np.testing.assert_allclose(found, a * b, atol=UNIT, rtol=0)
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    power=st.integers(3, 20),
+    past=st.floats(1.5, 2.0**20),
+    terms=st.integers(1, 40),
+)
+@settings(max_examples=20)
+def test_product_that_the_ring_cannot_hold_is_refused(
+    study: Study, seed: int, power: int, past: float, terms: int
+) -> None:
+    """One sum of products past the limit among many small ones, also where it would wrap."""
+    rng = np.random.default_rng(seed)
+    large = min(2.0**20, 2.0**21 * past / terms / 2.0**power)
+    assume(large * 2.0**power * terms > 1.3 * 2.0**21)
+    a, b = rng.uniform(-1, 1, (6, terms)), rng.uniform(-1, 1, (terms, 5))
+    a[2], b[:, 3] = 2.0**power, -large
+    found = study.share(a) @ study.share(b)
+    with pytest.raises(OutOfRange, match="left the range"):
+        study.read(found)
+    study.session.committee._refused = False
+
+
+def test_wrapped_product_that_falls_back_into_a_range_is_refused(study: Study) -> None:
+    """2^24 as a product of reals is zero in the ring: nothing else would notice."""
+    x = study.share(np.array([[2.0**12]]))
+    with pytest.raises(OutOfRange, match="left the range"):
+        study.read(x.square() * 0.0 + 1.0)
+    study.session.committee._refused = False
+
+
+def test_growing_values_are_noticed_before_they_wrap(study: Study) -> None:
+    """Doubling, adding up and multiplying whole numbers, past every limit."""
+    for step in (lambda v: v + v, lambda v: v * 1024.0, lambda v: v @ np.full((1, 1), 3.7)):
+        value = study.share(np.array([[1.5]]))
+        for _ in range(80):
+            value = step(value)
+        with pytest.raises(OutOfRange, match="left the range"):
+            study.read(value)
+        study.session.committee._refused = False
+    value = study.share(np.array([[1 << 20]]))
+    for _ in range(3):
+        value = value * value
+    with pytest.raises(OutOfRange, match="left the range"):
+        study.read(value)
+    study.session.committee._refused = False
+
+
+def test_small_values_with_wide_bounds_are_not_refused(study: Study) -> None:
+    """The public bound allows a wrap at every step, the values stay small."""
+    a = np.array([[0.5, -0.25], [0.125, 0.75]])
+    value, exact = study.share(a), a
+    for _ in range(12):
+        value, exact = value @ value * 0.5 + 0.25, exact @ exact * 0.5 + 0.25
+    np.testing.assert_allclose(study.read(value), exact, atol=1e-3)
 
 
 @given(seed=st.integers(0, 2**32))
@@ -821,7 +877,9 @@ def test_party_that_deals_recovers_the_others_inputs(parties: Nursery, third: bo
     """Exactly, from what it received; with a third dealer the same attack finds noise."""
     study = Study(parties.cluster(third_dealer=third), record=True)
     secret = uniform(60, 60)
-    study.read(study.share(secret, owner="owner-2") * study.share(uniform(60, 60)))
+    shared = study.share(secret, owner="owner-2"), study.share(uniform(60, 60))
+    left, right = (study.session.bounded(x, bound=1000, proven=True) for x in shared)
+    study.read(left * right)
     study.close()
     guarantee, view = study.session.guarantee(), study.session.committee.views["party-1"]
     guesses = recovered(view, secret.shape)
@@ -902,7 +960,7 @@ def test_transcript_lists_what_crossed_between_all_parties(pair: Study) -> None:
 def test_rounds_are_those_of_the_protocol(parties: Nursery) -> None:
     """Share, open for the product, open for the truncation, reveal: four, and the dealer's two."""
     study = Study(parties.cluster())
-    x = study.share(uniform(3, 3))
+    x = study.session.bounded(study.share(uniform(3, 3)), bound=1000, proven=True)
     study.read(x.square())
     transcript = study.session.transcript
     study.close()

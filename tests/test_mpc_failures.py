@@ -568,7 +568,7 @@ def test_party_that_errs_says_what_went_wrong(parties: Nursery) -> None:
     """Its own words reach the program, not what the others make of its leaving."""
     study = Study(parties.cluster(3))
     x = study.share(np.ones((2, 2)))
-    study.session.committee.command("no such thing", [x.handle], 20, shapes=[x.shape])
+    study.session.committee.command("no such thing", [x.handle], 20, bound=1.0, shapes=[x.shape])
     with pytest.raises(ProtocolError, match="know no command 'no such thing'"):
         study.read(x * x)
     study.close()

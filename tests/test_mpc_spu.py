@@ -160,12 +160,26 @@ def test_functions_are_within_the_promised_accuracy(
 
 @needs_spu
 @pytest.mark.slow
-def test_values_outside_their_range_are_refused(session: SharedSession) -> None:
-    """Nothing is opened then, and what was in range still is afterwards."""
-    (real,) = held(session, "real")
-    with pytest.raises(OutOfRange, match="left the range"):
-        opened(session, session.exp(real, low=-1, high=1))
-    opened(session, session.exp(real, low=-4, high=4))
+@pytest.mark.parametrize(
+    "compute",
+    [
+        pytest.param(lambda s, x: s.exp(x, low=-1, high=1), id="range"),
+        pytest.param(lambda s, x: s.bounded(x, bound=1.0), id="bound"),
+        pytest.param(lambda s, x: (x * 1024.0).square(), id="product past the ring"),
+    ],
+)
+def test_values_outside_their_range_are_refused(compute: Any) -> None:
+    """What was in range is opened, and nothing once a value was not."""
+    found = study()
+    try:
+        (real,) = held(found, "real")
+        opened(found, found.exp(real, low=-4, high=4))
+        opened(found, (real * 64.0).square())
+        for _ in range(2):
+            with pytest.raises(OutOfRange, match="left the range"):
+                opened(found, compute(found, real))
+    finally:
+        found.close()
 
 
 @needs_spu

@@ -296,7 +296,7 @@ def test_without_balance_the_inverse_drowns_in_rounding() -> None:
     values, high = np.geomspace(1, 5e5, 20), 5e5
     matrix, roots = np.diag(values), np.sqrt(values)
     _, a = opened(FixedPoint(), matrix, value_max=1e6)
-    with pytest.raises(OutOfRange, match="ring"):
+    with pytest.raises(OutOfRange, match="range"):
         inverse(a, low=1.0, high=high)
     share = 1 / balance(1.0, high)
     _, a = opened(FixedPoint(), matrix * share)

@@ -16,7 +16,12 @@ from petlab.party import ANALYST, SERVER
 from petlab.perceptron import ACTIVATIONS, initial_parameters, layers, outputs, parameter_count
 from petlab.perceptron_terms import gradient, local_training, network_state
 from petlab.plan import Plan, Public
-from petlab.protected_training import ProtectedOptimizer, layer_matrices, train_protected
+from petlab.protected_training import (
+    WEIGHT_MAX,
+    ProtectedOptimizer,
+    layer_matrices,
+    train_protected,
+)
 from petlab.result import Metric
 from petlab.sampling import batch, steps_per_epoch
 from petlab.scores import agreement, classifier_metrics, softmax
@@ -27,8 +32,6 @@ from petlab.torch_reference import fit_with_torch
 
 METHODS = ("gradient", "fedavg")
 MODELS = ("mlp", "cnn")
-WEIGHT_MAX = 64.0
-"""Public bound on weights that travel; training past it is refused, not wrapped around."""
 GRADIENT_MAX = 64.0
 """Public bound on a coordinate of one example's gradient."""
 
@@ -111,7 +114,7 @@ def sums(session: Session, plan: Plan) -> Answer:
     requires={
         *(Op.SHARE, Op.STACK, Op.TAKE, Op.TRANSPOSE, Op.TOTAL, Op.REVEAL),
         *(Op.ADD, Op.SCALE, Op.MULTIPLY, Op.SQUARE, Op.PLAIN_MATMUL, Op.MATMUL),
-        *(Op.COMPARE, Op.SIGMOID, Op.SOFTMAX, Op.INV_SQRT),
+        *(Op.BOUNDED, Op.COMPARE, Op.SIGMOID, Op.SOFTMAX, Op.INV_SQRT),
     },
     plan=plan_outsourced,
 )
@@ -140,8 +143,8 @@ def score(session: Session, plan: Plan) -> Answer:
     x = session.share("features", owner="owner-1", label="records", layout="columns")
     depth = len(_sizes(plan.settings, plan.public)) - 1
     for layer in range(depth):
-        weights = session.local(f"weights{layer}", at=SERVER)
-        x = x @ weights + session.local(f"bias{layer}", at=SERVER)
+        weights = session.local(f"weights{layer}", at=SERVER, bound=WEIGHT_MAX)
+        x = x @ weights + session.local(f"bias{layer}", at=SERVER, bound=WEIGHT_MAX)
         if layer < depth - 1:
             x = x.square()
     return Answer({"scores": session.reveal(x, to=ANALYST)})

@@ -88,7 +88,10 @@ def sums(session: Session, plan: Plan) -> Answer:
 
 
 @program(
-    requires={Op.SHARE, Op.STACK, Op.TRANSPOSE, Op.MATMUL, Op.ADD, Op.SCALE, Op.REVEAL},
+    requires={
+        *(Op.SHARE, Op.STACK, Op.TRANSPOSE, Op.REVEAL),
+        *(Op.ADD, Op.SCALE, Op.PLAIN_MATMUL, Op.MATMUL, Op.BOUNDED),
+    },
     plan=plan_outsourced,
 )
 def outsourced(session: Session, plan: Plan) -> Answer:

@@ -10,7 +10,7 @@ import numpy as np
 from petlab.contribution import Contribution
 from petlab.errors import UsageError
 from petlab.features import encode
-from petlab.fixed_hessian import fit_protected
+from petlab.fixed_hessian import COEFFICIENT_MAX, fit_protected
 from petlab.logistic import (
     gradient_terms,
     gram_norm,
@@ -90,7 +90,7 @@ def sums(session: Session, plan: Plan) -> Answer:
 @program(
     requires={
         *(Op.SHARE, Op.STACK, Op.TRANSPOSE, Op.REVEAL),
-        *(Op.ADD, Op.SCALE, Op.MATMUL, Op.SIGMOID),
+        *(Op.ADD, Op.SCALE, Op.PLAIN_MATMUL, Op.MATMUL, Op.BOUNDED, Op.SIGMOID),
     },
     plan=plan_outsourced,
 )
@@ -114,8 +114,8 @@ def outsourced(session: Session, plan: Plan) -> Answer:
 def score(session: Session, plan: Plan) -> Answer:
     """Apply the server's model to protected records; the analyst reads linear scores."""
     records = session.share("features", owner="owner-1", label="records", layout="columns")
-    weights = session.local("weights", at=SERVER)
-    intercept = session.local("intercept", at=SERVER)
+    weights = session.local("weights", at=SERVER, bound=COEFFICIENT_MAX)
+    intercept = session.local("intercept", at=SERVER, bound=COEFFICIENT_MAX)
     return Answer({"scores": session.reveal(records @ weights + intercept, to=ANALYST)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from petlab.aggregation import Aggregation, Opener
 from petlab.errors import OutOfRange
 from petlab.result import Guarantee
 from petlab.summing import Summing
+from petlab.techniques.mpc.bounds import widened
 from petlab.techniques.mpc.cluster import Cluster
 from petlab.techniques.mpc.commands import Command
 from petlab.techniques.mpc.hub import Event
@@ -25,14 +27,25 @@ SECURITY_BITS = 128
 """Of links, streams and shares, all but one of which are made from keys (X25519, AES-256)."""
 _KEPT = 32
 """Arrays that nobody refers to any more are freed in batches of so many."""
+_TOGETHER = 1 << 15
+"""Entries are compared with their declared ranges in batches of about so many."""
 
 
 @dataclass
 class Stored:
-    """An array that the compute parties hold shares of, until nobody refers to it."""
+    """An array that the compute parties hold shares of, until nobody refers to it.
+
+    Attributes
+    ----------
+    bits
+        Fraction bits: 0 for whole numbers.
+    bound
+        Public: no entry is larger in magnitude.
+    """
 
     number: int
     bits: int
+    bound: float
     freed: list[int] = field(repr=False)
 
     def __del__(self) -> None:
@@ -52,7 +65,7 @@ class Committee:
 
     def __init__(self, host: Summing, cluster: Cluster) -> None:
         self._host, self.cluster = host, cluster
-        self._numbers = 0
+        self._numbers = self._waiting = 0
         self._freed: list[int] = []
         self._replay = Replay(host.transcript, ANALYST_LINK)
         self._cpu: dict[str, float] = {}
@@ -68,12 +81,12 @@ class Committee:
                 self._replay.start(name, log["cpu_s"])
             self._keep_views(logs)
 
-    def share(self, owner: str, integers: np.ndarray, bits: int) -> Stored:
+    def share(self, owner: str, integers: np.ndarray, bits: int, *, bound: float) -> Stored:
         """Split an owner's fixed-point integers and send each party its share."""
         host = self._host
         with host.meter.phase("protect", party=owner):
             shares = split(integers, len(self.cluster.names))
-        stored = self._stored(bits)
+        stored = self._stored(bits, bound)
         options = {"bits": bits, "shape": list(integers.shape)}
         for name, share in zip(self.cluster.names, shares, strict=True):
             command = Command("share", (), stored.number, options, {"share": share})
@@ -86,20 +99,39 @@ class Committee:
         inputs: Sequence[Stored],
         bits: int,
         *,
+        bound: float,
         shapes: Sequence[tuple[int, ...]],
         arrays: Mapping[str, np.ndarray] | None = None,
         **options: Any,
     ) -> Stored:
-        """Let all parties carry out one operation; `shapes` are those of its inputs."""
-        stored = self._stored(bits)
+        """Let all parties carry out one operation; `shapes` are those of its inputs.
+
+        Parameters
+        ----------
+        bound
+            Magnitude that no entry of the result exceeds, if operands keep to theirs.
+        options
+            Public numbers, such as the range that was declared for the first input.
+        """
+        stored = self._stored(bits, bound)
         numbers = tuple(value.number for value in inputs)
-        self._checked |= "low" in options or "bound" in options
         kinds = tuple((*shape, v.bits) for shape, v in zip(shapes, inputs, strict=True))
         self._tell_all(Command(name, numbers, stored.number, options, arrays or {}, kinds))
+        if "high" in options:
+            largest = max(abs(options["low"]), abs(options["high"]))
+            self._declared(inputs[0], shapes[0], largest)
         if len(self._freed) >= _KEPT:
             freed, self._freed[:] = tuple(self._freed), []
             self._tell_all(Command("free", freed))
         return stored
+
+    def declare(self, value: Stored, shape: tuple[int, ...], bound: float) -> None:
+        """Let the parties compare an array with a bound before anything more is opened."""
+        options = {"low": -bound, "high": bound}
+        self._tell_all(
+            Command("declare", (value.number,), None, options, {}, ((*shape, value.bits),))
+        )
+        self._declared(value, shape, bound)
 
     def reveal(self, value: Stored, shape: tuple[int, ...], reader: str) -> np.ndarray:
         """Open an array to a reader, if all values kept to their declared ranges."""
@@ -180,7 +212,21 @@ class Committee:
         """End the parties' processes."""
         self.cluster.close()
 
+    def _declared(self, value: Stored, shape: tuple[int, ...], bound: float) -> None:
+        value.bound = min(value.bound, widened(bound))
+        self._checked = True
+        self._waiting += math.prod(shape)
+        if self._waiting >= _TOGETHER:
+            self._compare()
+
+    def _compare(self) -> None:
+        """Compare what waits for it, all at once: it takes the rounds of one comparison."""
+        if self._waiting:
+            self._tell_all(Command("compare", options={"entries": self._waiting}))
+            self._waiting = 0
+
     def _refuse_excess(self, reader: str) -> None:
+        self._compare()
         self._tell_all(Command("checks"))
         shares = self.cluster.shares((1,))
         self._checked, self._refused = False, True  # until the answer says otherwise
@@ -226,9 +272,9 @@ class Committee:
             found = [(p, label, bytes.fromhex(data)) for p, label, data in log["received"]]
             self.views[name] += found
 
-    def _stored(self, bits: int) -> Stored:
+    def _stored(self, bits: int, bound: float) -> Stored:
         self._numbers += 1
-        return Stored(self._numbers, bits, self._freed)
+        return Stored(self._numbers, bits, bound, self._freed)
 
     def _tell_all(self, command: Command) -> None:
         for name in self.cluster.names:

@@ -10,18 +10,14 @@ import numpy as np
 import torch
 
 from petlab.errors import ProtocolError
+from petlab.techniques.mpc.bounds import LEAST, SLACK
 from petlab.techniques.mpc.commands import Command
 from petlab.techniques.mpc.crypten import compat, functions
 from petlab.techniques.mpc.crypten.communicator import Communicator, RemoteDealer, serve
-from petlab.techniques.mpc.crypten.ring import FRACTION, Ring, Shared
+from petlab.techniques.mpc.crypten.ring import Ring, Shared
 from petlab.techniques.mpc.crypten.tuples import Dealer, Tuples
 from petlab.techniques.mpc.hub import Hub
 from petlab.techniques.mpc.streams import KEY_BYTES, Stream, joined
-
-_SLACK = 1 / 64
-"""A value may leave its declared range by so much of the bound: rounding is no offence."""
-_LEAST = 2.0 ** (8 - FRACTION)
-"""Where a bound is smaller than this, or zero, by so much of this."""
 
 
 class Engine:
@@ -41,6 +37,7 @@ class Engine:
         compat.load()
         torch.set_num_threads(1)
         self._store: dict[int, Shared] = {}
+        self._ranges: list[tuple[Shared, float, float]] = []
         self._excess: list[Shared] = []
         communicator = Communicator(hub, parties, rank)
         stream, self._dealer = _meet_dealer(hub, parties, rank, dealer)
@@ -81,6 +78,12 @@ class Engine:
             return joined(list(command.arrays.values()))
         if command.name == "reveal":
             return inputs[0].share.numpy()
+        if command.name == "declare":
+            self._declared(inputs[0], **command.options)
+            return None
+        if command.name == "compare":
+            self._compare()
+            return None
         if command.name == "checks":
             return self._checks()
         step: Callable[..., Shared] | None = getattr(self, f"_do_{command.name}", None)
@@ -100,8 +103,13 @@ class Engine:
         return self._ring.randomised(self._ring.positive(total)).share.numpy()
 
     def _declared(self, value: Shared, low: float, high: float) -> None:
-        below, above = (_SLACK * max(abs(bound), _LEAST) for bound in (low, high))
-        self._excess.append(functions.excess(self._ring, value, low - below, high + above))
+        below, above = (SLACK * max(abs(bound), LEAST) for bound in (low, high))
+        self._ranges.append((value, low - below, high + above))
+
+    def _compare(self) -> None:
+        """Count what leaves the ranges declared so far, by one comparison of everything."""
+        self._excess.append(functions.excess(self._ring, self._ranges))
+        self._ranges = []
 
     # Commands: each takes stored shares, public numbers and public arrays.
 
@@ -156,13 +164,13 @@ class Engine:
         self._declared(value, low, high)
         return functions.inv_sqrt(self._ring, value, low, high)
 
-    def _do_sigmoid(self, value: Shared, *, bound: float) -> Shared:
-        self._declared(value, -bound, bound)
-        return functions.sigmoid(self._ring, value, bound)
+    def _do_sigmoid(self, value: Shared, *, low: float, high: float) -> Shared:
+        self._declared(value, low, high)
+        return functions.sigmoid(self._ring, value, high)
 
-    def _do_softmax(self, value: Shared, *, bound: float) -> Shared:
-        self._declared(value, -bound, bound)
-        return functions.softmax(self._ring, value, bound)
+    def _do_softmax(self, value: Shared, *, low: float, high: float) -> Shared:
+        self._declared(value, low, high)
+        return functions.softmax(self._ring, value, high)
 
 
 def _meet_dealer(

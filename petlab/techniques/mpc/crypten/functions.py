@@ -12,6 +12,7 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from petlab.techniques.mpc.crypten.ring import Ring, Shared
 
@@ -111,10 +112,15 @@ def joined(values: list[Shared], axis: int) -> Shared:
     return Shared(torch.cat(shares, axis), bits)
 
 
-def excess(ring: Ring, x: Shared, low: float, high: float) -> Shared:
-    """How many entries leave [low, high]: an integer, shape (1,)."""
-    flat = Shared(x.share.reshape(-1), x.bits)
-    below = ring.add_public(ring.negate(flat), low)
-    above = ring.add_public(flat, -high)
-    outside = ring.positive(joined([below, above], axis=0))
-    return ring.total(outside, 0)
+def excess(ring: Ring, ranges: Sequence[tuple[Shared, float, float]]) -> Shared:
+    """How many entries of all arrays leave [low, high], their ranges: an integer, shape (1,)."""
+    # Whole numbers may be too large to be lifted to the fraction bits of reals.
+    outside: dict[int, list[Shared]] = {}
+    for x, low, high in ranges:
+        flat = Shared(x.share.reshape(-1), x.bits)
+        if not x.bits:
+            low, high = math.ceil(low), math.floor(high)
+        below = ring.add_public(ring.negate(flat), low)
+        outside.setdefault(x.bits, []).extend([below, ring.add_public(flat, -high)])
+    counts = [ring.total(ring.positive(joined(group, axis=0)), 0) for group in outside.values()]
+    return ring.total(joined(counts, axis=0), 0)

@@ -46,6 +46,7 @@ class Engine:
         self._machine = Machine(self._mesh.context)
         self._mesh.crossed()  # setting up is not a command's
         self._excess: list[str] = []
+        self._ranges = 0
 
     def announce(self, command: Command) -> None:
         """Hear of a command that will be executed after those announced before."""
@@ -63,6 +64,10 @@ class Engine:
             self._share(str(command.out), command.arrays["share"], **command.options)
         elif command.name == "reveal":
             found = self._machine.take_out(inputs[0])
+        elif command.name == "declare":
+            self._declare(inputs[0], **command.options)
+        elif command.name == "compare":
+            pass  # ranges are compared where they are declared
         elif command.name == "checks":
             found = self._checks()
         else:
@@ -93,6 +98,10 @@ class Engine:
         self._excess += found[1:]
         for name in public:
             self._machine.drop(name)
+
+    def _declare(self, name: str, **ranges: float) -> None:
+        self._ranges += 1
+        self._excess += self._machine.run("declare", [name], [f"declared-{self._ranges}"], **ranges)
 
     def _prepared(self, name: str, values: np.ndarray, beside: str) -> tuple[np.ndarray, float]:
         """Return a public array as its command wants it, and what undoes its scaling."""

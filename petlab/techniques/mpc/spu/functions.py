@@ -16,13 +16,10 @@ import jax
 import jax.numpy as jnp
 
 from petlab.errors import ProtocolError
+from petlab.techniques.mpc.bounds import LEAST, SLACK
 
 SMALL = 0.25
 """Where four terms of the exponential's series are enough."""
-SLACK = 1 / 64
-"""A value may leave its declared range by so much of the bound: rounding is no offence."""
-LEAST = 2.0**-12
-"""Where a bound is smaller than this, or zero, by so much of this."""
 
 
 def command(name: str, **options: Any) -> Callable[..., tuple[Any, ...]]:
@@ -33,14 +30,15 @@ def command(name: str, **options: Any) -> Callable[..., tuple[Any, ...]]:
     ProtocolError
         There is no such command.
     """
+    if name == "declare":
+        return lambda value: (_excess(value, **options),)
     function = globals().get(f"do_{name}")
     if function is None:
         raise ProtocolError(f"compute parties know no command {name!r}.")
 
     def with_excess(*arrays: Any) -> tuple[Any, ...]:
         result = function(*arrays, **options)
-        ranges = _declared(options)
-        return (result, _excess(arrays[0], *ranges)) if ranges else (result,)
+        return (result, _excess(arrays[0], **options)) if "low" in options else (result,)
 
     return with_excess
 
@@ -128,10 +126,10 @@ def do_inv_sqrt(value: Any, *, low: float, high: float) -> Any:
     return jax.lax.rsqrt(value * 1.0)
 
 
-def do_sigmoid(value: Any, *, bound: float) -> Any:
-    """1 / (1 + exp(-x)) on [-bound, bound], from exp(-|x|), which is at most one."""
+def do_sigmoid(value: Any, *, low: float, high: float) -> Any:
+    """1 / (1 + exp(-x)) on [-high, high], from exp(-|x|), which is at most one."""
     sign = do_positive(value)
-    e = do_exp(value * (1 - 2 * sign), low=-bound, high=0.0)
+    e = do_exp(value * (1 - 2 * sign), low=-high, high=0.0)
     # 1 / (1 + e) on [1, 2]: a line that is off by 3 %, then two Newton steps.
     r = 24 / 17 - (1.0 + e) * (8 / 17)
     for _ in range(2):
@@ -139,9 +137,9 @@ def do_sigmoid(value: Any, *, bound: float) -> Any:
     return r * (e + (1.0 - e) * sign)
 
 
-def do_softmax(value: Any, *, bound: float) -> Any:
-    """Softmax of each row of scores on [-bound, bound], shifted by the row's maximum."""
-    e = do_exp(value - _maximum(value), low=-2 * bound, high=0.0)
+def do_softmax(value: Any, *, low: float, high: float) -> Any:
+    """Softmax of each row of scores on [-high, high], shifted by the row's maximum."""
+    e = do_exp(value - _maximum(value), low=-2 * high, high=0.0)
     return e * (1.0 / do_total(e, axis=1))
 
 
@@ -167,13 +165,7 @@ def _maximum(x: Any) -> Any:
     return x
 
 
-def _declared(options: dict[str, Any]) -> tuple[float, float] | None:
-    if "bound" in options:
-        return -options["bound"], options["bound"]
-    return (options["low"], options["high"]) if "low" in options else None
-
-
-def _excess(value: Any, low: float, high: float) -> Any:
+def _excess(value: Any, *, low: float, high: float) -> Any:
     """How many entries leave [low, high]: an integer, shape (1,)."""
     below, above = (SLACK * max(abs(bound), LEAST) for bound in (low, high))
     outside = [value < low - below, value > high + above]
