@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import gc
+import importlib.machinery
+import importlib.util
+import marshal
 import os
+import py_compile
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -45,7 +51,11 @@ from petlab.technique import Run
 from petlab.techniques.tee import errors
 from petlab.techniques.tee.attestation import Manufacturer
 from petlab.techniques.tee.deployment import Machine
+from petlab.techniques.tee.entry import Measured
+from petlab.techniques.tee.isolation import NAMESPACES, wrapped
+from petlab.techniques.tee.liveness import BEAT_S
 from petlab.techniques.tee.measurement import measure
+from petlab.techniques.tee.memory_reading import REFUSED, read_memory, search_in
 
 pytestmark = pytest.mark.slow
 
@@ -196,7 +206,8 @@ def test_enclave_process_inherits_nothing(provisioned: Study) -> None:
     assert b"PETLAB_TEST_SECRET" in Path(f"/proc/{host}/environ").read_bytes()
     variables = Path(f"/proc/{enclave}/environ").read_bytes().rstrip(b"\0").split(b"\0")
     names = {variable.partition(b"=")[0].decode() for variable in variables}
-    assert names <= {"PATH", "LANG", "OMP_NUM_THREADS", "VIRTUAL_ENV", "LD_LIBRARY_PATH"}
+    assert names <= {"PATH", "PWD", "LANG", "OMP_NUM_THREADS", "VIRTUAL_ENV", "LD_LIBRARY_PATH"}
+    assert not any(v.startswith(b"PWD=") and v != b"PWD=/" for v in variables)
     links = [os.readlink(path) for path in Path(f"/proc/{enclave}/fd").iterdir()]
     sockets = [link for link in links if link.startswith("socket:")]
     assert len(sockets) == len(set(sockets)) == 2
@@ -213,6 +224,8 @@ def test_walls_show_from_outside(provisioned: Study) -> None:
     )
     limits = Path(f"/proc/{enclave}/limits").read_text().splitlines()
     network = os.readlink(f"/proc/{enclave}/ns/net")
+    apart = {os.readlink(f"/proc/{pid}/ns/pid") for pid in (enclave, os.getpid())}
+    assert (len(apart) == 2) == (NAMESPACES in held)
     assert (network != os.readlink("/proc/self/ns/net")) == ("no network" in held)
     assert (status["Seccomp"] == "2") == ("system calls filtered" in held)
     assert (int(status["VmLck"].split()[0]) > 0) == ("memory locked" in held)
@@ -230,13 +243,38 @@ def test_administrator_can_read_the_records_in_memory(provisioned: Study) -> Non
     assert not memory_holds(host, wanted)
 
 
+def test_memory_reading_shows_what_this_user_may_read() -> None:
+    """An administrator recovers every other record from the enclave alone; others are refused."""
+    found = read_memory("heart")
+    looks = {(look.reader, look.process): look for look in found.looks}
+    enclaves = [look for look in found.looks if look.process == "enclave"]
+    if os.geteuid() != 0:
+        assert [look.outcome for look in enclaves] == [REFUSED]
+        assert found.recovered is None
+        return
+    assert found.recovered == found.records - 1 > 100
+    assert looks["another user", "enclave"].outcome == REFUSED
+    assert looks["administrator (root)", "enclave"].places >= 1
+    for relay in ("host", "device"):
+        assert looks["administrator (root)", relay].places == 0
+    assert f"read {found.records - 1} of" in found.sentence
+
+
+def test_search_of_memory_counts_only_equal_records() -> None:
+    """A record that differs in one bit was not recovered."""
+    records = np.random.default_rng(0).normal(size=(9, 5))
+    held = records.copy()
+    held[4, 2] = np.nextafter(held[4, 2], np.inf)
+    found = search_in([b"odd" + held.tobytes() + b"more"], records)
+    assert (found.places, found.others) == (1, 7)
+    assert search_in([b"nothing"], records).places == 0
+
+
 @pytest.fixture
 def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A module of programs that lies in a further folder of tasks."""
     (tmp_path / "probe.py").write_text(PROBE)
     monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path)])
-    import importlib
-
     yield importlib.import_module("petlab.tasks.probe")
     del sys.modules["petlab.tasks.probe"]
 
@@ -255,6 +293,7 @@ def probed(probe: Any, name: str, path: str = "") -> Run:
 def test_walls_hold_from_inside(probe: Any, tmp_path: Path, monkeypatch: Any) -> None:
     """A program that tries finds no network, no other program, no file to write, no secret."""
     monkeypatch.setenv("OWNERS_SECRET", "a secret")
+    (tmp_path.parent / "elsewhere").write_text("the host's")
     run = probed(probe, "attempts", str(tmp_path / "leak"))
     failed = dict(zip((a.__name__ for a in probe.ATTEMPTS), run.answer["failed"], strict=True))
     held = run.guarantee.mechanism.partition("process: ")[2].split(", ")
@@ -264,8 +303,59 @@ def test_walls_hold_from_inside(probe: Any, tmp_path: Path, monkeypatch: Any) ->
     assert not leaked.exists() or leaked.read_bytes() == b""
     if "system calls filtered" in held:
         expected |= {"tcp", "unix", "other_program", "parents_memory", "mount"}
+    if NAMESPACES in held:
+        expected |= {"hosts_file"}
     assert {name for name, refused in failed.items() if refused} >= expected
     assert run.answer["secrets"] == 0
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_bubblewrap_is_used_where_it_works() -> None:
+    """Every wall of the list stands, memory locked within bubblewrap's, too, for a root."""
+    mechanism = delivered("elm", "sums").run.guarantee.mechanism
+    assert (NAMESPACES in mechanism) == (wrapped(["true"], []) != ["true"])
+    if NAMESPACES in mechanism and os.geteuid() == 0:
+        assert "memory locked" in mechanism
+
+
+def test_bubblewrap_that_does_not_work_is_left_out(tmp_path: Path, monkeypatch: Any) -> None:
+    """A container may have the program, but not the right to use it: cells run all the same."""
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert wrapped(["python", "x"], [tmp_path]) == ["python", "x"]
+    machine = Machine(Manufacturer())
+    machine.wait()
+    assert len(family(machine.pid)) == 3
+    machine.close()
+
+
+def test_cached_byte_code_is_not_what_runs(probe: Any, tmp_path: Path) -> None:
+    """Byte code with the date and size of the measured source, and another program in it."""
+    source = tmp_path / "probe.py"
+    other = PROBE.replace("np.array(len(secrets))", "np.array(len(ATTEMPTS))")
+    assert other != PROBE
+    cached = Path(importlib.util.cache_from_source(str(source)))
+    cached.parent.mkdir(exist_ok=True)
+    stat = source.stat()
+    code = compile(other, str(source), "exec")
+    head = importlib.util.MAGIC_NUMBER + struct.pack("<III", 0, int(stat.st_mtime), stat.st_size)
+    cached.write_bytes(head + marshal.dumps(code))
+    loader = importlib.machinery.SourceFileLoader("petlab.tasks.probe", str(source))
+    assert loader.get_code("petlab.tasks.probe") == code  # what Python would have run
+    assert probed(probe, "attempts", str(tmp_path / "leak")).answer["secrets"] == 0
+
+
+def test_module_without_a_source_is_refused(tmp_path: Path) -> None:
+    """Byte code alone cannot be measured."""
+    (tmp_path / "ghost.py").write_text("x = 1")
+    py_compile.compile(str(tmp_path / "ghost.py"), str(tmp_path / "ghost.pyc"))
+    assert Measured.find_spec("petlab.tasks.ghost", [str(tmp_path)]) is not None
+    (tmp_path / "ghost.py").unlink()
+    importlib.invalidate_caches()
+    with pytest.raises(ImportError, match="no source"):
+        Measured.find_spec("petlab.tasks.ghost", [str(tmp_path)])
 
 
 def test_error_in_the_enclave_says_what_kind_and_not_which_record(probe: Any) -> None:
@@ -280,8 +370,11 @@ def test_host_that_answers_nonsense_is_an_error_of_petlabs(provisioned: Study) -
     machine, channel = provisioned.machine, provisioned.machine._channel
 
     class Nonsense:
-        def ask(self, head: dict[str, Any], body: bytes) -> Any:
-            return {"refused": head["claim"], "reason": "because"}, b""
+        def send(self, head: dict[str, Any], body: bytes) -> None:
+            self.claim = head["claim"]
+
+        def receive(self) -> Any:
+            return {"refused": self.claim, "reason": "because"}, b""
 
     for claim, kind in [
         ("annotations", ProtocolError),
@@ -386,6 +479,50 @@ def test_killed_process_fails_its_cell_and_leaves_nothing(
     wanted = [record.tobytes() for record in records[:5]]
     for content in written_since(begun, tempfile.gettempdir(), "/dev/shm"):
         assert not any(needle in content for needle in wanted)
+
+
+@pytest.mark.parametrize("victim", ["host", "device", "enclave"])
+def test_stopped_process_fails_its_cell_and_leaves_nothing(
+    victim: str, machines: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is stopped, not ended, closes no socket: the cell fails all the same."""
+    ask, struck = Machine.ask, dict[str, Any]()
+
+    def strike(host: int) -> None:
+        members = family(host)
+        struck["family"], struck["at"] = members, time.monotonic()
+        chosen = {"host": host, "device": members[1], "enclave": members[-1]}[victim]
+        os.kill(chosen, signal.SIGSTOP)
+
+    def asking(self: Machine, head: dict[str, Any], body: bytes = b"") -> Any:
+        if head["do"] == "run":
+            threading.Timer(0.3, strike, [self.pid]).start()
+        return ask(self, head, body)
+
+    monkeypatch.setattr(Machine, "ask", asking)
+    result = evaluate(endless())
+    assert time.monotonic() - struck["at"] < SOON_S
+    assert result.status is Status.FAILED
+    assert victim in str(result.reason)
+    assert "stopped" in str(result.reason)
+    wait_until(lambda: not any(map(alive, struck["family"])))
+
+
+def test_short_stop_is_waited_out(machines: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An enclave that goes on after a moment answers, and its answer is taken."""
+    ask = Machine.ask
+
+    def asking(self: Machine, head: dict[str, Any], body: bytes = b"") -> Any:
+        if head["do"] == "run":
+            enclave = family(self.pid)[-1]
+            os.kill(enclave, signal.SIGSTOP)
+            threading.Timer(1.5 * BEAT_S, os.kill, [enclave, signal.SIGCONT]).start()
+        return ask(self, head, body)
+
+    monkeypatch.setattr(Machine, "ask", asking)
+    result = evaluate(Cell("elm", "sums", "tee", "wdbc", settings={"hidden": 10}))
+    assert result.status is Status.OK, result.reason
+    assert result.costs["wall_s"].value > BEAT_S
 
 
 def test_cell_after_a_failed_one_is_well(machines: list[int]) -> None:

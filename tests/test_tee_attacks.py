@@ -26,6 +26,7 @@ from tee_machines import (
 from petlab import wire
 from petlab.aggregation import Bound
 from petlab.errors import OutOfRange, ProtocolError
+from petlab.meter import Meter
 from petlab.registry import find_task
 from petlab.summing import Summing
 from petlab.techniques.tee import errors, measurement
@@ -652,6 +653,31 @@ def test_owners_refuse_an_aggregator_that_is_not_what_they_agreed_to() -> None:
     with pytest.raises(errors.WrongMeasurement):
         AttestedSums(Summing(opening_of("chi2", "sums")), machine, manufacturer)
     machine.close()
+
+
+def test_federation_books_the_enclaves_time_and_not_its_imports(monkeypatch: Any) -> None:
+    """As a whole program in an enclave does: the enclave's word is what is booked."""
+    manufacturer = Manufacturer()
+    machine = Machine(manufacturer)
+    ask, discounted = machine.ask, []
+
+    def claiming(head: dict[str, Any], body: bytes = b"") -> Reply:
+        said, found = ask(head, body)
+        claims = {"launch": {"imported_s": 3.0}, "add": {"cpu_s": 50.0}}
+        return {**said, **claims.get(head["do"], {})}, found
+
+    def noting(self: Meter, name: str, *, wall_s: float) -> None:
+        discounted.append((name, wall_s))
+
+    monkeypatch.setattr(Meter, "discount", noting)
+    machine.ask = claiming  # type: ignore[method-assign]
+    host = Summing(opening_of("chi2", "sums"))
+    lender = AttestedSums(host, machine, manufacturer)
+    assert discounted == [("setup", 3.0)]
+    sums = lender.aggregation("analyst", terms=3)
+    sums.add("server", [sums.protect(np.ones(4), BOUND)[0] for _ in range(3)])
+    assert 50.0 <= host.meter.phases["compute"].cpu_s < 60.0
+    lender.close()
 
 
 # Sealed messages.

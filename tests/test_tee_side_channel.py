@@ -13,6 +13,7 @@ from petlab.features import as_category
 from petlab.techniques.tee import hardware
 from petlab.techniques.tee.controlled_channel import attack, recover, steps, watch
 from petlab.techniques.tee.oblivious import COMPILED, VERSIONS, cost_of_obliviousness, efforts
+from petlab.techniques.tee.side_channel import watched
 from petlab.techniques.tee.trace import LINE, PAGE, AddressSpace
 
 UNITS = pytest.mark.parametrize("unit", [PAGE, LINE])
@@ -75,6 +76,21 @@ def test_two_cache_lines_tell_carriers_of_the_risk_allele(cohort):
     trace, known = watch(VERSIONS["naive"], records, levels, LINE)
     second_line = [step[0] == known.counter_units[-1] for step in steps(trace, known)]
     assert np.array_equal(second_line, records[:, 0] >= 4)  # E3E4 and E4E4
+
+
+@pytest.mark.slow
+def test_the_tables_of_the_notebook_say_what_was_found():
+    """The naive version's victims, the oblivious version's price: exact in touches."""
+    found = watched()
+    accuracy, cost = found.accuracy, found.cost
+    assert set(accuracy.loc["naive", "genotype"]) == {"100 % (99-100 %)"}
+    hidden = accuracy.loc["oblivious"]
+    assert all(
+        share.startswith(chance)
+        for share, chance in zip(hidden["genotype"], hidden["genotype, not looking"], strict=True)
+    )
+    histograms = cost.loc["histograms, 6,144 counters"]
+    assert list(histograms["touched, times naive"]) == ["1", "12", "6,144"]
 
 
 @settings(max_examples=40, deadline=None)

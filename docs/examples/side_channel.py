@@ -8,29 +8,16 @@ import numpy as np
 from page import Page, percent, table
 
 from petlab.dataset import find_dataset
-from petlab.features import as_category
 from petlab.table import Table
 from petlab.techniques.tee.controlled_channel import Recovered, attack, steps, watch
 from petlab.techniques.tee.oblivious import VERSIONS, cost_of_obliviousness, naive_table
+from petlab.techniques.tee.side_channel import AB42, AB42_BINS, GENOTYPE, TAU_BINS, people
 from petlab.techniques.tee.trace import LINE, PAGE
 
-ATTRIBUTES = ("genotype", "impairment", "ab42", "tau")
-AB42_BINS, TAU_BINS = 16, 32
-"""Together 512 counters of 8 bytes: the histogram of one group of people fills one page."""
-GENOTYPE, AB42 = 0, 2
 SHOWN = 24
 """People in the figure."""
 BLUE, ORANGE = "#0072B2", "#E69F00"
 """Of the palette of Okabe and Ito, which most colour-blind people tell apart."""
-
-
-def people(data: Table) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Codes of the attributes, and how many values each can take by its public card."""
-    genotype, names = as_category(data, "genotype", bins=1)
-    ab42, _ = as_category(data, "ab42", bins=AB42_BINS)
-    tau, _ = as_category(data, "tau", bins=TAU_BINS)
-    records = np.column_stack([genotype, data.target, ab42, tau])
-    return records, (len(names), len(data.card.classes), AB42_BINS, TAU_BINS)
 
 
 def shown(found: Recovered) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from petlab import wire
 from petlab.aggregation import Aggregation, Bound, Opener
+from petlab.meter import Meter
 from petlab.party import ANALYST
 from petlab.result import Guarantee
 from petlab.summing import Summing
@@ -35,12 +36,22 @@ class SealedSums:
         Of this round: its messages open in no other.
     key
         Of the attested enclave.
+    meter
+        Booked with what the enclave spends.
     """
 
     def __init__(
-        self, machine: Machine, parties: Parties, *, holder: str, label: str, key: bytes
+        self,
+        machine: Machine,
+        parties: Parties,
+        *,
+        holder: str,
+        label: str,
+        key: bytes,
+        meter: Meter,
     ) -> None:
         self.holders = (holder,)
+        self._meter = meter
         self._machine, self._parties = machine, parties
         self._label, self._key = label, key
 
@@ -59,7 +70,10 @@ class SealedSums:
     def add(self, holder: str, blobs: Sequence[bytes]) -> bytes:
         """Let the enclave add them."""
         body = wire.pack({str(k): np.frombuffer(b, np.uint8) for k, b in enumerate(blobs)})
-        return self._machine.ask({"to": "enclave", "do": "add", "round": self._label}, body)[1]
+        request = {"to": "enclave", "do": "add", "round": self._label}
+        spent, total = self._machine.ask(request, body)
+        self._meter.add("compute", cpu_s=spent["cpu_s"])
+        return total
 
     def open(self, blobs: Sequence[bytes], bound: Bound, *, owners: int) -> np.ndarray:
         """Open the sum over `owners` contributions, at the analyst."""
@@ -94,9 +108,10 @@ class AttestedSums:
             owners=self._parties.owners,
         )
         policy = self._parties.policy(agreed)
-        with host.meter.phase("setup", party=host.aggregator):
+        with host.meter.phase("setup", party=host.aggregator, waits=True):
             body = json.dumps(agreed.to_json()).encode()
-            machine.ask({"to": "device", "do": "launch"}, body)
+            launched, _ = machine.ask({"to": "device", "do": "launch"}, body)
+        host.meter.discount("setup", wall_s=launched["imported_s"])
         for party in (*(owner.name for owner in host.owners), ANALYST):
             with host.meter.phase("setup", party=party):
                 self._key = self._parties.attested(policy, machine.ask)
@@ -136,4 +151,5 @@ class AttestedSums:
             holder=self._host.aggregator,
             label=self._current,
             key=self._key,
+            meter=self._host.meter,
         )

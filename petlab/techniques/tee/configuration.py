@@ -16,7 +16,8 @@ from petlab.task import Program
 from petlab.techniques.tee.attestation import ENCLAVE_VERSION
 
 EXPOSURE = Exposure(places=(ENCLAVE,), contributions=True)
-ENTRY = "petlab.techniques.tee.enclave"
+START, ENTRY = "petlab.techniques.tee.entry", "petlab.techniques.tee.enclave"
+"""File that an enclave process starts with, and module that it then runs."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Configuration:
     def modules(self) -> list[str]:
         """Modules from which the source closure starts."""
         named = [self.program, self.settings[0], self.release[0] if self.release else ""]
-        return [ENTRY, *(name.partition(":")[0] for name in named if name)]
+        return [START, ENTRY, *(name.partition(":")[0] for name in named if name)]
 
     def resolved(self) -> Program:
         """Import the program."""

@@ -29,7 +29,8 @@ from petlab.techniques.tee.attestation import Manufacturer, Policy, Quote
 from petlab.techniques.tee.channel import reading, seal, signing, unseal
 from petlab.techniques.tee.configuration import Configuration
 from petlab.techniques.tee.enclave import ANSWER, RECORDS
-from petlab.techniques.tee.frames import Channel
+from petlab.techniques.tee.frames import Channel, Silent
+from petlab.techniques.tee.liveness import SILENCE_S
 from petlab.techniques.tee.measurement import folders, measure
 
 HOST = "host"
@@ -66,7 +67,7 @@ class Machine:
         delivery.send(asdict(self.certificate), device.private_bytes_raw())
         delivery.close()
         descriptor = ours.detach()
-        self._channel = Channel(descriptor, descriptor)
+        self._channel = Channel(descriptor, descriptor, patience_s=SILENCE_S)
         self._end = weakref.finalize(self, _kill, self._process, self._channel)
         self._ready = False
 
@@ -78,7 +79,7 @@ class Machine:
     def wait(self) -> None:
         """Wait until the enclave process has imported its libraries."""
         if not self._ready:
-            self._channel.receive()
+            self._answer()
             self._ready = True
 
     def ask(self, head: dict[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
@@ -87,13 +88,26 @@ class Machine:
         Raises
         ------
         PetlabError
-            Of the kind that the enclave named, or because the machine is gone.
+            Of the kind that the enclave named, or because the machine is gone, silent, or has
+            a process that was stopped.
         """
         self.wait()
-        answer, found = self._channel.ask(head, body)
+        try:
+            self._channel.send(head, body)
+            answer, found = self._answer()
+        except Silent:
+            said = f"no sign of life from the enclave's host for {SILENCE_S:g} s: it is stopped."
+            raise ProtocolError(said) from None
         if "refused" in answer:
             raise _refusal(answer["refused"])(answer["reason"])
         return answer, found
+
+    def _answer(self) -> tuple[dict[str, Any], bytes]:
+        """What comes after the signs of life."""
+        while True:
+            answer, found = self._channel.receive()
+            if "working" not in answer:
+                return answer, found
 
     def close(self) -> None:
         """End host, device and enclave."""

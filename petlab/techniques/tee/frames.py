@@ -14,6 +14,10 @@ _SIZES = struct.Struct(">IQ")
 _CHUNK = 1 << 20
 
 
+class Silent(ProtocolError):
+    """The other end is there, and neither sends nor reads."""
+
+
 class Channel:
     """Reads and writes frames on two file descriptors, which may be the same.
 
@@ -21,10 +25,17 @@ class Channel:
     ----------
     reading, writing
         File descriptors; this object closes them.
+    patience_s
+        How long to wait for the next bytes, or for room to write more; None for ever. With it
+        the descriptors have to be sockets.
     """
 
-    def __init__(self, reading: int, writing: int) -> None:
+    def __init__(self, reading: int, writing: int, *, patience_s: float | None = None) -> None:
         self._reading, self._writing = reading, writing
+        self._patience_s = patience_s
+        if patience_s is not None:
+            _limit(reading, socket.SO_RCVTIMEO, patience_s)
+            _limit(writing, socket.SO_SNDTIMEO, patience_s)
 
     def fileno(self) -> int:
         """Descriptor that is read from, for select."""
@@ -35,6 +46,8 @@ class Channel:
 
         Raises
         ------
+        Silent
+            The other end reads nothing.
         ProtocolError
             The other end is gone.
         """
@@ -43,6 +56,8 @@ class Channel:
         try:
             while data:
                 data = data[os.write(self._writing, data[:_CHUNK]) :]
+        except BlockingIOError:
+            raise self._silent() from None
         except OSError as error:
             raise ProtocolError(f"the other process is gone: {error.strerror}.") from None
 
@@ -51,6 +66,8 @@ class Channel:
 
         Raises
         ------
+        Silent
+            The other end sends nothing.
         ProtocolError
             The other end is gone.
         """
@@ -87,6 +104,8 @@ class Channel:
         while missing:
             try:
                 part = os.read(self._reading, min(missing, _CHUNK))
+            except BlockingIOError:
+                raise self._silent() from None
             except OSError:
                 part = b""
             if not part:
@@ -94,3 +113,14 @@ class Channel:
             parts.append(part)
             missing -= len(part)
         return b"".join(parts)
+
+    def _silent(self) -> Silent:
+        return Silent(f"no sign of life from the other process for {self._patience_s:g} s.")
+
+
+def _limit(descriptor: int, option: int, seconds: float) -> None:
+    """Let the kernel end reads or writes that wait for longer: they raise BlockingIOError."""
+    whole = int(seconds)
+    packed = struct.pack("@ll", whole, int((seconds - whole) * 1e6))
+    with socket.socket(fileno=os.dup(descriptor)) as link:
+        link.setsockopt(socket.SOL_SOCKET, option, packed)

@@ -11,10 +11,12 @@ import select
 import socket
 import subprocess
 import sys
+import time
 from typing import Any
 
 from petlab.errors import ProtocolError
-from petlab.techniques.tee.frames import Channel
+from petlab.techniques.tee.frames import Channel, Silent
+from petlab.techniques.tee.liveness import BEAT_S, STOPPED_S, stopped
 
 
 class Host:
@@ -47,7 +49,8 @@ class Host:
         there.detach()
         answers.detach()
         enclave, device = here.detach(), requests.detach()
-        self._inside = {"enclave": Channel(enclave, enclave), "device": Channel(device, device)}
+        self._inside = {"enclave": _inner(enclave), "device": _inner(device)}
+        self._wait_for("device")
         self._inside["device"].receive()
         self._seen: list[bytes] = []
         self._stored = b""
@@ -62,6 +65,10 @@ class Host:
             self._inside[to].send(request, body)
             self._wait_for(to)
             head, answer = self._inside[to].receive()
+        except Stopped as error:
+            return {"refused": "ProtocolError", "reason": str(error)}, b""
+        except Silent:
+            return {"refused": "ProtocolError", "reason": f"the {to}'s process is silent."}, b""
         except ProtocolError:
             return {"refused": "ProtocolError", "reason": f"the {to}'s process has ended."}, b""
         self._seen += [repr(head).encode(), answer]
@@ -77,10 +84,28 @@ class Host:
         return {}, self._stored
 
     def _wait_for(self, name: str) -> None:
-        """Wait for an answer, unless the parties leave meanwhile: nothing else comes from them."""
-        ready, _, _ = select.select([self._inside[name], self._outside], [], [])
-        if self._inside[name] not in ready:
-            raise SystemExit
+        """Wait for an answer, with signs of life to the parties, unless they leave meanwhile.
+
+        Raises
+        ------
+        Stopped
+            The answer cannot come: a process was stopped, and not for a moment.
+        """
+        since: float | None = None
+        while True:
+            ready, _, _ = select.select([self._inside[name], self._outside], [], [], BEAT_S)
+            if self._inside[name] in ready:
+                return
+            if ready:  # nothing comes from the parties now but their end
+                raise SystemExit
+            self._outside.send({"working": True})
+            halted = stopped()
+            since = (since or time.monotonic()) if halted else None
+            if since is not None and time.monotonic() - since >= STOPPED_S:
+                which = "device" if halted[0] == self._device_process.pid else "enclave"
+                raise Stopped(
+                    f"the {which}'s process is stopped, and has been for {STOPPED_S:g} s."
+                )
 
     def _restart(self) -> tuple[dict[str, Any], bytes]:
         """Let the device end its enclave and prepare another, which holds nothing."""
@@ -90,13 +115,23 @@ class Host:
         device.hand(there.fileno())
         there.close()
         self._inside["enclave"].close()
-        self._inside["enclave"] = Channel(enclave, enclave)
+        self._inside["enclave"] = _inner(enclave)
+        self._wait_for("device")
         return device.receive()
 
     def close(self) -> None:
         """End device and enclave."""
         self._device_process.kill()
         self._device_process.wait()
+
+
+class Stopped(ProtocolError):
+    """A process below the host does not run."""
+
+
+def _inner(descriptor: int) -> Channel:
+    """A channel to device or enclave, which read at once or are stopped."""
+    return Channel(descriptor, descriptor, patience_s=STOPPED_S)
 
 
 def main() -> None:

@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from petlab.errors import PetlabError, ProtocolError
 from petlab.techniques.tee.attestation import Certificate, Quote
-from petlab.techniques.tee.configuration import ENTRY, Configuration
+from petlab.techniques.tee.configuration import ENTRY, START, Configuration
 from petlab.techniques.tee.frames import Channel
 from petlab.techniques.tee.isolation import environment, wrapped
-from petlab.techniques.tee.measurement import ROOT, add_folders, folders, measure
+from petlab.techniques.tee.measurement import ROOT, add_folders, folders, measure, sources
 from petlab.techniques.tee.sealing import sealing_key
 
 
@@ -51,7 +51,7 @@ class Device:
     def prepare(self, to_host: int) -> None:
         """Start an enclave process that has imported its libraries and holds nothing."""
         ours, theirs = _pair()
-        command = [sys.executable, "-I", "-c", _ENTRY, str(theirs), *folders()]
+        command = [sys.executable, "-I", _file_of(START), str(theirs), *folders()]
         readable = [Path(sys.prefix), Path(sys.base_prefix), ROOT.parent, *map(Path, folders())]
         self._enclave = subprocess.Popen(
             wrapped(command, readable),
@@ -64,6 +64,7 @@ class Device:
         os.close(theirs)
         os.close(to_host)
         self.private = Channel(ours, ours)
+        sources((START, ENTRY))  # read while the enclave starts; what changes is read again
         self.private.receive()
 
     def launch(self, configuration: Configuration) -> dict[str, Any]:
@@ -115,14 +116,8 @@ class Device:
         return self._counters.get(self._measurement, 0)
 
 
-_ENTRY = f"""
-import sys
-sys.path.insert(0, {str(ROOT.parent)!r})  # what was measured, no other copy
-from petlab.techniques.tee.measurement import add_folders
-add_folders(sys.argv[2:])
-from {ENTRY} import main
-main(int(sys.argv[1]))
-"""
+def _file_of(module: str) -> str:
+    return str(ROOT.parent.joinpath(*module.split(".")).with_suffix(".py"))
 
 
 def _pair() -> tuple[int, int]:

@@ -17,9 +17,10 @@ from petlab.task import Program
 from petlab.technique import Run, Technique, costs_of, phases_of
 from petlab.techniques.tee.aggregation import AttestedSums
 from petlab.techniques.tee.attestation import Manufacturer
-from petlab.techniques.tee.configuration import EXPOSURE, Configuration, public_json
+from petlab.techniques.tee.configuration import ENTRY, EXPOSURE, START, Configuration, public_json
 from petlab.techniques.tee.deployment import HOST, Exchange, Machine, Parties
 from petlab.techniques.tee.hardware import modelled_costs
+from petlab.techniques.tee.measurement import sources
 from petlab.techniques.tee.session import EnclaveSession
 
 
@@ -40,6 +41,7 @@ class TrustedExecution(Technique):
         if self._waiting is None:
             manufacturer = Manufacturer()
             self._waiting = manufacturer, Machine(manufacturer)
+            sources((START, ENTRY))  # for the owners, who measure too, while processes start
         self._waiting[1].wait()
 
     def open(self, opening: Opening) -> Session:
