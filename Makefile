@@ -17,11 +17,11 @@ PIP   := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := $(shell grep '^torch==' requirements.txt)
 
 # The processes of a sweep are the parallelism; threads of BLAS would only fight over the cores.
-demo sweep check test: export OMP_NUM_THREADS = 1
+demo sweep baseline check test: export OMP_NUM_THREADS = 1
 export FLWR_TELEMETRY_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: setup spu demo test check lint sweep report lab clean help
+.PHONY: setup spu demo test check lint sweep baseline report lab clean help
 
 setup: $(STAMP)  ## Make .venv with everything petlab needs (2 GB, a few minutes; instant when it is up to date)
 	@echo "The environment is ready: .venv"
@@ -52,6 +52,11 @@ lint: $(STAMP)
 
 sweep: $(STAMP)  ## Run a sweep: make sweep SWEEP=notebooks/sweeps/full.yml JOBS=4
 	$(BIN)/petlab sweep $(SWEEP) --out reports/results --jobs $(JOBS)
+
+baseline: $(STAMP)  ## Run the smoke sweep afresh and make it what CI compares with
+	rm -rf reports/results
+	$(BIN)/petlab sweep notebooks/sweeps/smoke.yml --out reports/results --jobs $(JOBS)
+	$(BIN)/petlab diff --write-baseline reports/baseline/smoke.jsonl reports/results
 
 report: $(STAMP)  ## Write HTML, PDF and tables from reports/results to reports/site
 	$(BIN)/petlab report --results reports/results --out reports/site

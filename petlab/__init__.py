@@ -27,10 +27,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Listing and help must not load numpy's neighbours, so names resolve on first use.
-    if name in ("run", "compare", "run_notebook", "compare_notebook"):
+    if name in ("run", "run_notebook"):
         from petlab import api
 
         return getattr(api, name)
+    if name in ("compare", "compare_notebook"):
+        from petlab import comparing
+
+        return getattr(comparing, name)
     if name in ("Cell", "Result"):
         from petlab import result
 

@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from petlab.budget import Budget, BudgetExceeded
-from petlab.errors import PetlabError, UsageError, unknown
+from petlab.errors import UsageError, unknown
 from petlab.evaluator import evaluate, prepare
 from petlab.literals import parse_settings
-from petlab.registry import find_task, technique_names
 from petlab.result import Cell, Result, Setting, Status
 from petlab.store import Store
-from petlab.tables import Comparison
 
 RESULTS = "PETLAB_RESULTS"
 """Environment variable that names the folder in which a notebook leaves its result."""
@@ -78,29 +76,54 @@ def run_apart(
     cell: Cell, *, timeout_s: float | None = None, budget: Budget | None = None
 ) -> Result:
     """Run one cell in a fresh process; a time-out is a result, not an error."""
-    prepare(cell)
+    return run_together([cell], timeout_s=timeout_s, budget=budget)[0]
+
+
+def run_together(
+    cells: Sequence[Cell], *, timeout_s: float | None = None, budget: Budget | None = None
+) -> list[Result]:
+    """Run cells one after another in one fresh process, which loads libraries once.
+
+    Parameters
+    ----------
+    timeout_s
+        Most seconds for all of them. What was finished by then is kept.
+
+    Raises
+    ------
+    UsageError, DataError, BudgetExceeded
+        As `run` does.
+    """
+    for cell in cells:
+        prepare(cell)
     command = [sys.executable, "-m", "petlab", "run", "--cell", "-", "--json"]
     command += ["--budget", str(budget.path)] if budget else []
+    asked = json.dumps([asdict(cell) for cell in cells])
+    late = None
     try:
         done = subprocess.run(
-            command,
-            input=json.dumps(asdict(cell)),
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
+            command, input=asked, capture_output=True, text=True, timeout=timeout_s, check=False
         )
-    except subprocess.TimeoutExpired:
-        return Result(cell, Status.TIMEOUT, f"not done after {timeout_s:g} s")
-    if done.stdout.startswith("{"):
-        return Result.from_json(done.stdout)
-    lines = done.stderr.strip().splitlines()
-    said = lines[-1].removeprefix("petlab: ") if lines else f"ended with status {done.returncode}"
-    if done.returncode == UsageError.exit_status:
+        status, output, errors = done.returncode, done.stdout, done.stderr
+    except subprocess.TimeoutExpired as error:
+        late = f"not done after {timeout_s:g} s"
+        status, output, errors = 0, _text(error.stdout), ""
+    texts = output.splitlines() if len(cells) > 1 else [output.strip()]
+    found = [Result.from_json(text) for text in texts if text.startswith("{") and text[-1] == "}"]
+    rest = cells[len(found) :]
+    if late:
+        return found + [Result(cell, Status.TIMEOUT, late) for cell in rest]
+    lines = errors.strip().splitlines()
+    said = lines[-1].removeprefix("petlab: ") if lines else f"ended with status {status}"
+    if rest and status == UsageError.exit_status:
         raise UsageError(said)
-    if done.returncode == BudgetExceeded.exit_status:
+    if rest and status == BudgetExceeded.exit_status:
         raise BudgetExceeded(said)
-    return Result(cell, Status.FAILED, said)
+    return found + [Result(cell, Status.FAILED, said) for cell in rest]
+
+
+def _text(output: bytes | str | None) -> str:
+    return output.decode() if isinstance(output, bytes) else output or ""
 
 
 def run_notebook(task: str, namespace: Mapping[str, Any]) -> Result:
@@ -126,20 +149,6 @@ def run_notebook(task: str, namespace: Mapping[str, Any]) -> Result:
     return result
 
 
-def compare_notebook(namespace: Mapping[str, Any]) -> Comparison:
-    """Compare the techniques that a notebook's parameters name; see `compare`.
-
-    Raises
-    ------
-    UsageError
-        A parameter was misspelt.
-    """
-    known = ["techniques", *(f.name for f in fields(Cell) if f.name != "technique")]
-    check_parameters(known, namespace)
-    values = {name: namespace[name] for name in known if name in namespace}
-    return compare(values.pop("task"), **values)
-
-
 def check_parameters(known: Sequence[str], namespace: Mapping[str, Any]) -> None:
     """Refuse names that were assigned in a parameters cell but mean nothing.
 
@@ -153,54 +162,6 @@ def check_parameters(known: Sequence[str], namespace: Mapping[str, Any]) -> None
         if source.startswith("# Parameters") or names & set(known):
             for name in sorted(names - set(known)):
                 raise unknown("parameter", name, known)
-
-
-def compare(
-    task: str,
-    *,
-    techniques: Sequence[str] | None = None,
-    timeout_s: float = 600.0,
-    **cell: Any,
-) -> Comparison:
-    """Run every technique on the same task, data, split and seed.
-
-    Parameters
-    ----------
-    techniques
-        Specs such as "he" or "dp"; all discovered ones by default.
-    timeout_s
-        Most seconds for one cell.
-    **cell
-        Further fields of `petlab.Cell`.
-    """
-    find_task(task)
-    cell["settings"] = parse_settings(cell.get("settings", {}))
-    results = []
-    for technique in techniques or technique_names():
-        settings = _applicable(cell["settings"], task, technique)
-        asked = Cell.from_dict({**cell, "settings": settings, "task": task, "technique": technique})
-        try:
-            results.append(run_apart(asked, timeout_s=timeout_s))
-        except PetlabError:
-            if technique == "cleartext":
-                raise
-            results.append(Result(asked, Status.FAILED, str(sys.exc_info()[1])))
-    return Comparison(results)
-
-
-def _applicable(settings: Mapping[str, Setting], task: str, technique: str) -> dict[str, Setting]:
-    """Settings that this technique or the task knows; the others belong to another one."""
-    from petlab.registry import setting_owners
-    from petlab.task import describe_settings
-
-    own = [find_task(task).settings, *setting_owners(technique)]
-    everybody = [owner for name in technique_names() for owner in (*setting_owners(name), *own)]
-    mine = {f.name for owner in own for f in describe_settings(owner)} | {"records_max"}
-    known = {f.name for owner in everybody for f in describe_settings(owner)} | mine
-    for name in settings:
-        if name not in known:
-            raise unknown("setting", name, known)
-    return {name: value for name, value in settings.items() if name in mine}
 
 
 def _assigned(source: str) -> set[str]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from petlab.accountant import total_epsilon
-from petlab.dataset import find_dataset
 from petlab.errors import Unsupported
-from petlab.evaluator import plan_cell, prepare
+from petlab.evaluator import dataset_of, plan_cell, prepare
 from petlab.result import Cell
 
 
@@ -25,7 +24,7 @@ def describe_plan(cell: Cell) -> str:
     gap = prepared.technique.gap(prepared.program.requires)
     if gap:
         raise Unsupported(gap.reason)
-    dataset = find_dataset(cell.dataset, data=cell.data, card=cell.card)
+    dataset = dataset_of(prepared)
     plan = plan_cell(prepared, dataset)
     events = prepared.technique.events(plan)
     lines = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,3 +21,4 @@ class Prepared:
     technique: Technique
     settings: Any
     records_max: int | None
+    sampling: Mapping[str, int]

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from petlab.api import RESULTS
 from petlab.errors import UsageError, unknown
 from petlab.evaluator import evaluate, prepare
+from petlab.notebook import Folders, run_cell_notebook
 from petlab.registry import technique_names
 from petlab.result import Cell, Result, Status
 from petlab.store import Store
 
 FINAL = frozenset({Status.OK, Status.UNSUPPORTED, Status.MISSING_PACKAGE})
 """A stored result of this kind is not run again."""
-START_TRIES = 3
-"""A kernel that did not start is tried again: its ports may have been taken."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +74,18 @@ def read_sweep(path: Path) -> Sweep:
     )
 
 
-def run_sweep(sweep: Sweep, out: Path, *, jobs: int = 1, fresh: bool = False) -> list[Result]:
+def run_sweep(
+    sweep: Sweep,
+    out: Path,
+    *,
+    jobs: int = 1,
+    fresh: bool = False,
+    address: str | None = None,
+) -> list[Result]:
     """Run what is not there yet; return the results of all cells.
+
+    Results are written here, wherever a cell ran, so that a sweep that began on this machine
+    can go on in a cluster and the other way round.
 
     Parameters
     ----------
@@ -89,6 +95,13 @@ def run_sweep(sweep: Sweep, out: Path, *, jobs: int = 1, fresh: bool = False) ->
         Notebooks at a time.
     fresh
         Run everything again.
+    address
+        Scheduler of a Dask cluster that runs the notebooks, in place of this machine.
+
+    Raises
+    ------
+    ClusterError
+        The cluster does not answer or went away. Results that came in are kept.
     """
     store = Store(out)
     if fresh:
@@ -103,7 +116,8 @@ def run_sweep(sweep: Sweep, out: Path, *, jobs: int = 1, fresh: bool = False) ->
     for cell in direct:
         store.write(evaluate(cell))
     notebooks = [cell for cell in waiting if not _has_gap(cell)]
-    for result in _progress(_in_parallel(sweep, notebooks, out, jobs), len(notebooks)):
+    ran = _run(sweep, notebooks, out, jobs=jobs, address=address) if notebooks else iter(())
+    for result in _progress(ran, len(notebooks)):
         store.write(result)
     found = (store.read(cell) for cell in sweep.cells)
     return [result for result in found if result is not None]
@@ -114,93 +128,21 @@ def count_statuses(results: list[Result]) -> dict[str, int]:
     return dict(Counter(str(result.status) for result in results))
 
 
-def run_cell_notebook(sweep: Sweep, cell: Cell, out: Path) -> Result:
-    """Execute one cell's notebook with papermill and return what it stored.
+def _run(
+    sweep: Sweep, cells: list[Cell], out: Path, *, jobs: int, address: str | None
+) -> Iterator[Result]:
+    """Run cells beside each other; a result as soon as it is there."""
+    folders = Folders(sweep.notebooks, out)
+    if address is not None:
+        from petlab.cluster import run_on_cluster
 
-    A dead kernel, a time-out and an error are results. A stored result that is not of the
-    cell asked for (parameters injected into the wrong place, say) is a failure.
-    """
-    store = Store(out)
-    store.forget(cell)
-    runs = out.parent / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
-    copy = runs / (store.path(cell).stem + ".ipynb")
-    before = set(out.glob("*.json")) if out.is_dir() else set()
-    with _stderr_to(copy.with_suffix(".log")):
-        problem = _execute(sweep, cell, copy, out)
-    result = store.read(cell)
-    if result is not None:
-        return result
-    if problem is None:
-        others = sorted({path.name for path in out.glob("*.json")} - {p.name for p in before})
-        told = f" (another was: {others[0]})" if others else ""
-        problem = Status.FAILED, f"the notebook left no result of the cell asked for{told}"
-    return Result(cell, problem[0], f"{problem[1]}. Executed copy: {runs.name}/{copy.name}")
-
-
-def _execute(sweep: Sweep, cell: Cell, copy: Path, out: Path) -> tuple[Status, str] | None:
-    """Run a notebook; return what went wrong, or None."""
-    from jupyter_client.kernelspec import NoSuchKernel
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-    from papermill import execute_notebook
-    from papermill.exceptions import PapermillExecutionError
-
-    os.environ[RESULTS] = str(out.resolve())
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    for attempt in range(START_TRIES):
-        try:
-            execute_notebook(
-                sweep.notebooks / f"{cell.task}.ipynb",
-                copy,
-                parameters=_parameters(cell),
-                kernel_name="python3",
-                progress_bar=False,
-                log_output=False,
-                cwd=str(Path.cwd()),
-                start_timeout=180,
-                execution_timeout=sweep.timeout_s,
-            )
-        except PapermillExecutionError as error:
-            return Status.FAILED, f"{error.ename}: {error.evalue}"
-        except CellTimeoutError:
-            return Status.TIMEOUT, f"not done after {sweep.timeout_s} s"
-        except DeadKernelError:
-            return Status.FAILED, "the kernel died (out of memory, or a crash in a library)"
-        except NoSuchKernel:
-            return Status.FAILED, "no kernel named python3: run `petlab doctor`"
-        except RuntimeError as error:
-            if attempt + 1 < START_TRIES:
-                continue
-            return Status.FAILED, f"the kernel did not start: {error}"
-        break
-    return None
-
-
-@contextmanager
-def _stderr_to(log: Path) -> Iterator[None]:
-    """Send what kernels write to standard error into a file: each warns about its ports."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with log.open("wb") as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
-def _parameters(cell: Cell) -> dict[str, Any]:
-    values = {f.name: getattr(cell, f.name) for f in fields(Cell) if f.name != "task"}
-    return {**values, "settings": dict(cell.settings)}
-
-
-def _in_parallel(sweep: Sweep, cells: list[Cell], out: Path, jobs: int) -> Iterator[Result]:
+        return run_on_cluster(cells, folders, timeout_s=sweep.timeout_s, address=address)
     from joblib import Parallel, delayed
 
     parallel = Parallel(n_jobs=max(1, min(jobs, len(cells))), return_as="generator_unordered")
-    return parallel(delayed(run_cell_notebook)(sweep, cell, out) for cell in cells)
+    return parallel(
+        delayed(run_cell_notebook)(cell, folders, timeout_s=sweep.timeout_s) for cell in cells
+    )
 
 
 def _progress(results: Iterator[Result], total: int) -> Iterator[Result]:

@@ -12,6 +12,8 @@ from petlab.result import Result, Status
 if TYPE_CHECKING:
     import pandas
 
+    from petlab.decision import Decision, Prices, Requirement
+
 UNITS = {
     "wall_s": "s",
     "cpu_s": "s",
@@ -47,27 +49,50 @@ class Headed:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Results of several techniques on the same task, data, split and seed."""
+    """Results of several techniques on the same task, data, splits and seeds.
+
+    Attributes
+    ----------
+    requirements, prefer, prices
+        What `decision` holds the results against; see `petlab.compare`.
+    """
 
     results: Sequence[Result]
+    requirements: Sequence[Requirement] = ()
+    prefer: str = "wan_s"
+    prices: Prices | None = None
 
     @property
     def accuracy(self) -> Headed:
-        """Scores by technique."""
-        return accuracy_table(self.results)
+        """Scores by program and technique: means over seeds and their 95 % intervals."""
+        from petlab.decision.tables import accuracy_frame
+
+        return Headed("Accuracy", accuracy_frame(self.results))
 
     @property
     def cost(self) -> Headed:
-        """Costs by technique."""
-        return cost_table(self.results)
+        """Costs by program and technique: means over seeds and their 95 % intervals."""
+        from petlab.decision.tables import cost_frame
+
+        return Headed("Cost", cost_frame(self.results, self.prices))
 
     @property
     def guarantees(self) -> Headed:
         """What each technique protects and what not."""
         return guarantee_table(self.results)
 
+    @property
+    def decision(self) -> Decision:
+        """What the constraints leave, and the number that ruled each other out."""
+        from petlab.decision import decide
+
+        return decide(self.results, self.requirements, prefer=self.prefer, prices=self.prices)
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(repr, (self.accuracy, self.cost, self.decision)))
+
     def _repr_html_(self) -> str:
-        parts = (self.accuracy, self.cost, self.guarantees)
+        parts = (self.decision, self.accuracy, self.cost, self.guarantees)
         return "".join(part._repr_html_() for part in parts)
 
 

@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from petlab.__main__ import main
+from petlab.__main__ import command_parser, main
 from petlab.result import Result
 
 
@@ -132,6 +132,18 @@ def test_help_teaches_the_first_steps():
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "petlab run --task logreg --technique he" in printed
     assert "exit status" in printed
+
+
+@pytest.mark.parametrize(
+    "name", ["list", "run", "plan", "audit", "sweep", "report", "diff", "card", "party", "doctor"]
+)
+def test_every_command_is_in_the_help_and_has_one_of_its_own(name, capsys):
+    """Other tools call them: none may vanish."""
+    assert name in str(command_parser().format_help()).split()
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: petlab {name}" in capsys.readouterr().out
 
 
 def test_doctor_says_how_to_fix_what_is_missing(capsys):

@@ -19,7 +19,8 @@ HEAVY = {"torch", "tenseal", "flwr", "sklearn", "pandas", "scipy", "matplotlib",
 EVALUATION = {"evaluator", "registry", "store"}
 FACES = {
     *("__main__", "api", "tables", "sweep", "report", "draft", "doctor", "listing", "bench"),
-    *("literals", "charts", "audit", "planning", "epsilon", "arguments"),
+    *("literals", "charts", "audit", "planning", "epsilon", "cli", "diff", "notebook", "cluster"),
+    *("comparing", "decision", "scaling"),
 }
 """What people call: above everything, and free to use it."""
 SHOWS_ITSELF = {("result", "tables")}

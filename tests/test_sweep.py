@@ -56,6 +56,27 @@ def test_smoke_sweep_is_readable_and_names_every_supported_pair():
     assert supported <= asked
 
 
+def test_full_sweep_has_every_supported_pair_on_three_seeds_and_several_tables():
+    """The nightly sweep is readable; pairs that image data would make huge run on fewer tables."""
+    from petlab.listing import support_matrix
+
+    cells = read_sweep(NOTEBOOKS / "sweeps" / "full.yml").cells
+    assert 1000 < len(cells) < 4000
+    assert len({cell.digest for cell in cells}) == len(cells)
+    for pair in support_matrix():
+        if pair.gap is None:
+            run = [c for c in cells if (c.task, c.program, c.technique) == key(pair)]
+            assert {c.seed for c in run} == {0, 1, 2}, pair
+            assert len({c.dataset for c in run}) >= 4, pair
+    shipped = {path.stem for path in (REPOSITORY / "datasets").glob("*.toml")}
+    assert {cell.dataset for cell in cells} == shipped
+
+
+def key(pair) -> tuple[str, str, str]:
+    """Task, program and technique of an entry of the support matrix."""
+    return pair.task, pair.program, pair.technique
+
+
 def test_lists_of_values_make_a_cell_for_each_combination(tmp_path):
     """Two tasks, two seeds and one technique are four cells."""
     path = sweep_file(tmp_path, "grid:\n- {task: [chi2, elm], technique: dp, seed: [0, 1]}\n")

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from petlab.audit.bound import GUESSED, best_bound
-from petlab.dataset import Dataset, find_dataset
+from petlab.dataset import Dataset
 from petlab.errors import DataError, UsageError
-from petlab.evaluator import Prepared, load_records, prepare
+from petlab.evaluator import Prepared, dataset_of, load_records, prepare
 from petlab.party import Shard
 from petlab.placement import place
 from petlab.result import Cell, Setting
@@ -141,7 +141,7 @@ def audit(
     prepared = prepare(cell)
     _check(prepared, canaries, guessed, confidence)
     prepared.technique.check_packages()
-    found = dataset or find_dataset(cell.dataset, data=cell.data, card=cell.card)
+    found = dataset_of(prepared, dataset)
     train, test = load_records(prepared, found)
     marked, planted = plant(train, canaries, seed=cell.seed)
     included = _coins(canaries)

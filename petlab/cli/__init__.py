@@ -1,0 +1,1 @@
+"""The commands of `petlab`, one module for each group that belongs together."""

@@ -1,0 +1,164 @@
+"""Every technique and program that applies, on the same records, splits and seeds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from petlab.api import check_parameters, run_together
+from petlab.decision import Prices, parse_requirements
+from petlab.decision.decide import PREFER
+from petlab.errors import PetlabError, UsageError, unknown
+from petlab.evaluator import evaluate, prepare
+from petlab.literals import parse_settings
+from petlab.registry import find_task, find_technique, setting_owners, technique_names
+from petlab.report.study import BASELINE
+from petlab.result import Cell, Result, Setting, Status
+from petlab.sampled import SAMPLING
+from petlab.store import Store
+from petlab.tables import Comparison
+from petlab.task import describe_settings
+
+SEEDS = 3
+"""Runs of each candidate: fewer leave no interval to speak of."""
+
+
+def compare(
+    task: str,
+    *,
+    program: str | None = None,
+    techniques: Sequence[str] | None = None,
+    require: str | Sequence[str] | None = None,
+    prefer: str = PREFER,
+    price: Mapping[str, float] | None = None,
+    seeds: int = SEEDS,
+    jobs: int = 2,
+    timeout_s: float = 600.0,
+    out: str | Path | None = None,
+    **cell: Any,
+) -> Comparison:
+    """Run every technique on the same task, data, splits and seeds, and decide.
+
+    Parameters
+    ----------
+    program
+        One of the task's programs; all of them by default.
+    techniques
+        Specs such as "he" or "fl+dp"; all discovered ones by default. Cleartext always runs:
+        losses are against it.
+    require
+        Constraints, such as "auc_loss<=0.02, wan_s<=600, trusted!=curator".
+    prefer
+        The cost of which the recommended candidate has least.
+    price
+        Money for an hour of a core and for 10^9 bytes: {"cpu_h": 0.05, "gb": 0.09}.
+    seeds
+        Runs of each candidate, from `seed` on.
+    jobs
+        Candidates at a time.
+    timeout_s
+        Most seconds for all runs of one candidate.
+    out
+        Folder in which results are kept, for `petlab report`.
+    **cell
+        Further fields of `petlab.Cell`.
+
+    Raises
+    ------
+    UsageError
+        A name is unknown, or a constraint cannot be read. Nothing was run.
+    """
+    wanted, prices = parse_requirements(require), Prices.parse(price or {}) if price else None
+    if seeds < 1 or jobs < 1:
+        raise UsageError("seeds and jobs are at least 1.")
+    groups = _groups(task, program, techniques, seeds, cell)
+    store = Store(Path(out)) if out else None
+    results = []
+    for result in _run(groups, jobs=jobs, timeout_s=timeout_s):
+        results.append(result)
+        if store:
+            store.write(result)
+    return Comparison(results, wanted, prefer, prices)
+
+
+def compare_notebook(namespace: Mapping[str, Any]) -> Comparison:
+    """Compare the techniques that a notebook's parameters name; see `compare`.
+
+    Raises
+    ------
+    UsageError
+        A parameter was misspelt.
+    """
+    own = ["techniques", "require", "prefer", "price", "seeds"]
+    known = [*own, *(f.name for f in fields(Cell) if f.name != "technique")]
+    check_parameters(known, namespace)
+    values = {name: namespace[name] for name in known if name in namespace}
+    return compare(values.pop("task"), **values)
+
+
+def _groups(
+    task: str,
+    program: str | None,
+    techniques: Sequence[str] | None,
+    seeds: int,
+    given: Mapping[str, Any],
+) -> list[list[Cell]]:
+    """Cells by candidate: one list for each technique and program, a cell for each seed."""
+    programs = [program] if program else list(find_task(task).programs)
+    names = list(dict.fromkeys([BASELINE, *(techniques or technique_names())]))
+    settings = parse_settings(given.get("settings", {}))
+    found = []
+    for name in names:
+        find_technique(name)
+        own = {**given, "settings": _applicable(settings, task, name)}
+        for one in programs:
+            first = Cell.from_dict({**own, "task": task, "program": one, "technique": name})
+            prepare(first)
+            found.append([replace(first, seed=first.seed + k) for k in range(seeds)])
+    return found
+
+
+def _run(groups: list[list[Cell]], *, jobs: int, timeout_s: float) -> Iterator[Result]:
+    """Results candidate by candidate, the reference first, however they finish."""
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    ready = {k: evaluate(cells[0]) for k, cells in enumerate(groups) if _has_gap(cells[0])}
+    asked = [cells for k, cells in enumerate(groups) if k not in ready]
+    run = Parallel(n_jobs=jobs, return_as="generator", prefer="threads")(
+        delayed(_candidate)(cells, timeout_s) for cells in asked
+    )
+    quiet = None if sys.stderr is not None and "ipykernel" not in sys.modules else False
+    bar = tqdm(run, total=len(asked), unit="candidate", disable=quiet)
+    for results in bar:
+        yield from results
+    yield from ready.values()
+
+
+def _candidate(cells: list[Cell], timeout_s: float) -> list[Result]:
+    try:
+        return run_together(cells, timeout_s=timeout_s)
+    except PetlabError as error:
+        if cells[0].technique == BASELINE:
+            raise
+        return [Result(cell, Status.FAILED, str(error)) for cell in cells]
+
+
+def _has_gap(cell: Cell) -> bool:
+    prepared = prepare(cell)
+    return prepared.technique.gap(prepared.program.requires) is not None
+
+
+def _applicable(settings: Mapping[str, Setting], task: str, technique: str) -> dict[str, Setting]:
+    """Settings that this technique or the task knows; the others belong to another one."""
+    own = [find_task(task).settings, *setting_owners(technique)]
+    everybody = [owner for name in technique_names() for owner in (*setting_owners(name), *own)]
+    mine = {f.name for owner in own for f in describe_settings(owner)} | {"records_max", *SAMPLING}
+    known = {f.name for owner in everybody for f in describe_settings(owner)} | mine
+    for name in settings:
+        if name not in known:
+            raise unknown("setting", name, known)
+    return {name: value for name, value in settings.items() if name in mine}

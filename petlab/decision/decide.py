@@ -1,0 +1,183 @@
+"""Sort candidates by what was measured: short list, undecided, ruled out, impossible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from petlab.decision.evidence import Candidate, Finding
+from petlab.decision.price import Prices
+from petlab.decision.requirement import LOSS, Requirement
+from petlab.errors import unknown
+from petlab.registry import find_program, find_task
+from petlab.report import words
+from petlab.report.study import BASELINE, Block, Study
+from petlab.result import Result, Status
+
+PREFER = "wan_s"
+"""What the recommended candidate has least of, unless the user says otherwise."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate and how it stands towards every constraint."""
+
+    candidate: Candidate
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Whether any constraint is "missed", else any "undecided", else all "met"."""
+        verdicts = {finding.verdict for finding in self.findings}
+        return next((v for v in ("missed", "undecided") if v in verdicts), "met")
+
+    @property
+    def reasons(self) -> list[str]:
+        """The numbers that stand against it."""
+        return [f"{f.text}, not {f.requirement}" for f in self.findings if f.verdict == "missed"]
+
+    @property
+    def doubts(self) -> list[str]:
+        """The numbers whose interval lies on both sides of a limit."""
+        return [
+            f"{f.text} around {f.requirement}" for f in self.findings if f.verdict == "undecided"
+        ]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Candidates that answer the same question: programs that find records in the same place.
+
+    Attributes
+    ----------
+    judged
+        All that have numbers, cleartext aside: those with least of what is preferred first.
+    impossible
+        Technique and program, and why there is no number.
+    """
+
+    title: str
+    prefer: str
+    judged: tuple[Judged, ...]
+    impossible: tuple[tuple[str, str], ...]
+
+    def with_verdict(self, verdict: str) -> list[Judged]:
+        """Candidates that are "met", "undecided" or "missed"."""
+        return [judged for judged in self.judged if judged.verdict == verdict]
+
+    @property
+    def answer(self) -> str:
+        """The recommendation in one or two sentences, from the measurements alone."""
+        good = self.with_verdict("met")
+        if not good:
+            unsure = self.with_verdict("undecided")
+            if not unsure:
+                return "Nothing that was measured meets all constraints."
+            names = "; ".join(j.candidate.name for j in unsure)
+            return f"Nothing surely meets all constraints. More seeds may decide: {names}."
+        best, *others = good
+        text = f"{best.candidate.name}: {best.candidate.text(self.prefer)}"
+        if best.candidate.chief:
+            text += f", {best.candidate.text(best.candidate.chief + LOSS)}"
+        close = [j.candidate.name for j in others if _alike(best, j, self.prefer)]
+        note = f" The difference in {self.prefer} to {'; '.join(close)} is noise." if close else ""
+        return f"{text}.{note}"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the constraints leave, for every question that was measured."""
+
+    requirements: tuple[Requirement, ...]
+    questions: tuple[Question, ...]
+
+    def __repr__(self) -> str:
+        from petlab.decision.show import decision_text
+
+        return decision_text(self)
+
+    def _repr_html_(self) -> str:
+        from petlab.decision.show import decision_html
+
+        return decision_html(self)
+
+
+def decide(
+    results: Sequence[Result],
+    requirements: Iterable[Requirement] = (),
+    *,
+    prefer: str = PREFER,
+    prices: Prices | None = None,
+) -> Decision:
+    """Hold what was measured against constraints.
+
+    Parameters
+    ----------
+    results
+        Of any techniques, programs and seeds; losses are against cleartext's of the same seed.
+    prefer
+        The cost of which the recommended candidate has least; "price" needs `prices`.
+
+    Raises
+    ------
+    UsageError
+        `prefer` is no cost.
+    """
+    if prefer not in (*words.COSTS, "price"):
+        raise unknown("cost", prefer, [*words.COSTS, "price"])
+    study, wanted = Study(results), tuple(requirements)
+    titles: dict[str, list[Block]] = {}
+    for block in study.blocks:
+        titles.setdefault(_title(block), []).append(block)
+    questions = [
+        _question(study, title, blocks, wanted, prefer, prices) for title, blocks in titles.items()
+    ]
+    return Decision(wanted, tuple(questions))
+
+
+def _title(block: Block) -> str:
+    task = find_task(block.task)
+    placement = find_program(task, block.program).placement
+    return f"{task.title} on {block.data}, {placement}"
+
+
+def _question(
+    study: Study,
+    title: str,
+    blocks: list[Block],
+    requirements: tuple[Requirement, ...],
+    prefer: str,
+    prices: Prices | None,
+) -> Question:
+    judged, impossible = [], []
+    for block in blocks:
+        for variant in block.variants:
+            if variant.technique == BASELINE:
+                continue
+            if not variant.ok:
+                impossible.append((f"{variant.label}, {block.program}", _why(variant.results)))
+                continue
+            candidate = Candidate(study, block, variant, prices)
+            findings = tuple(candidate.finding(requirement) for requirement in requirements)
+            judged.append(Judged(candidate, findings))
+    judged.sort(key=lambda j: _amount(j, prefer))
+    return Question(title, prefer, tuple(judged), tuple(impossible))
+
+
+def _why(results: Sequence[Result]) -> str:
+    status = results[0].status
+    text = results[0].reason or "no reason given"
+    return text if status is Status.UNSUPPORTED else f"{words.STATUSES[status].title}: {text}"
+
+
+def _amount(judged: Judged, name: str) -> float:
+    found = judged.candidate.estimate(name)
+    return float("inf") if found is None else found.mean
+
+
+def _alike(left: Judged, right: Judged, name: str) -> bool:
+    """Whether the intervals over seeds of two candidates overlap."""
+    a, b = (judged.candidate.estimate(name) for judged in (left, right))
+    if a is None or b is None or a.half is None or b.half is None:
+        return False
+    return abs(a.mean - b.mean) <= a.half + b.half

@@ -1,0 +1,94 @@
+"""Constraints such as "auc_loss<=0.02, wan_s<=600, trusted!=curator"."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from petlab.errors import UsageError, unknown
+from petlab.report import words
+
+LOSS = "_loss"
+NUMBERS = ("epsilon", "delta", "security_bits", "parties", "price")
+"""Numbers that are neither a score nor a cost."""
+WORDS = ("trusted", "adversary", "kind")
+"""What is compared with = and != only."""
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_PATTERN = re.compile(r"\s*([\w.]+)\s*(<=|>=|!=|<|>|==|=)\s*(.+?)\s*")
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One constraint.
+
+    Attributes
+    ----------
+    name
+        A score or its loss against cleartext ("auc", "auc_loss"), a cost ("wan_s"), "price",
+        "epsilon", "delta", "security_bits", "parties", "trusted", "adversary" or "kind".
+    comparator
+        "<=", ">=", "<" or ">" for numbers; "=" or "!=" for words.
+    limit
+        What it is compared with.
+    """
+
+    name: str
+    comparator: str
+    limit: float | str
+
+    def __str__(self) -> str:
+        limit = self.limit if isinstance(self.limit, str) else f"{self.limit:g}"
+        return f"{self.name}{self.comparator}{limit}"
+
+    def allows(self, value: float) -> bool:
+        """Whether a number keeps to it."""
+        return _COMPARE[self.comparator](value, float(self.limit))
+
+
+def parse_requirements(text: str | Sequence[str] | None) -> tuple[Requirement, ...]:
+    """Read constraints that are separated by commas.
+
+    Raises
+    ------
+    UsageError
+        A part is no constraint, or names what petlab does not measure.
+    """
+    parts = text.split(",") if isinstance(text, str) else list(text or ())
+    return tuple(_parse(part) for part in parts if part.strip())
+
+
+def known_names() -> list[str]:
+    """Everything a constraint can be about."""
+    scores = list(words.METRICS)
+    losses = [name + LOSS for name in scores]
+    return [*losses, *scores, *words.COSTS, *NUMBERS, *WORDS]
+
+
+def _parse(part: str) -> Requirement:
+    found = _PATTERN.fullmatch(part)
+    if not found:
+        raise UsageError(
+            f"{part.strip()!r} is no constraint. Write such as auc_loss<=0.02, wan_s<=600 or "
+            "trusted!=curator."
+        )
+    name, comparator, limit = found.groups()
+    if name not in known_names():
+        raise unknown("quantity", name, known_names())
+    comparator = "=" if comparator == "==" else comparator
+    if name in WORDS:
+        if comparator not in ("=", "!="):
+            raise UsageError(f"{name} is compared with = or !=, not {comparator}.")
+        return Requirement(name, comparator, limit.lower())
+    if comparator not in _COMPARE:
+        raise UsageError(f"{name} is a number: compare it with <=, >=, < or >.")
+    try:
+        return Requirement(name, comparator, float(limit))
+    except ValueError:
+        raise UsageError(f"{name}{comparator}{limit}: {limit!r} is no number.") from None

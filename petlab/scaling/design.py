@@ -1,0 +1,115 @@
+"""At which sizes a cell is measured: three for each variable, and one more to test the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from petlab.errors import UsageError, unknown
+from petlab.evaluator import dataset_of, load_records, prepare
+from petlab.result import Cell
+
+VARIABLES = ("records", "features", "parties")
+"""What can grow: training and test records, features, data owners."""
+STEPS = (0.25, 0.5, 1.0)
+"""Shares of the largest size at which records and features are measured."""
+PARTIES = (2, 4, 8)
+FEWEST = {"records": 40, "features": 4}
+"""Below this the smallest of three sizes says nothing."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A cell and how large it is."""
+
+    cell: Cell
+    sizes: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Points to measure.
+
+    Attributes
+    ----------
+    base
+        The point in which all lines meet.
+    lines
+        For each variable three points, the smallest first.
+    corner
+        A point off all lines, by which the combination of their laws is tested; or None.
+    """
+
+    base: Point
+    lines: Mapping[str, tuple[Point, ...]]
+    corner: Point | None
+
+    @property
+    def points(self) -> list[Point]:
+        """All points, each once."""
+        found = [self.base, *(p for line in self.lines.values() for p in line)]
+        if self.corner:
+            found.append(self.corner)
+        return list({point.cell.digest: point for point in found}.values())
+
+
+def design(cell: Cell, variables: Mapping[str, float]) -> Design:
+    """Choose the points for a cell and the variables that are to grow.
+
+    Raises
+    ------
+    UsageError
+        A variable is unknown, or the table is too small to be measured at three sizes.
+    """
+    for name in variables:
+        if name not in VARIABLES:
+            raise unknown("variable", name, VARIABLES)
+    if not variables:
+        raise UsageError("name what is to grow, such as records=5000000 or parties=30.")
+    whole = _sizes(cell)
+    steps = {name: _steps(name, whole) for name in variables}
+    base = {name: values[-1] for name, values in steps.items()}
+    if "parties" in base:
+        base["parties"] = steps["parties"][0]
+    lines = {
+        name: tuple(_point(cell, {**base, name: value}) for value in values)
+        for name, values in steps.items()
+    }
+    corner = None
+    if len(steps) > 1:
+        far = {n: v[-1] if n == "parties" else v[0] for n, v in steps.items()}
+        corner = _point(cell, far)
+    return Design(_point(cell, base), lines, corner)
+
+
+def _sizes(cell: Cell) -> dict[str, int]:
+    prepared = prepare(cell)
+    dataset = dataset_of(prepared)
+    records, _ = load_records(prepared, dataset)
+    rows = prepared.sampling.get("rows", dataset.load().rows)
+    return {"records": rows, "features": len(dataset.card.features), "parties": len(records.labels)}
+
+
+def _steps(name: str, whole: Mapping[str, int]) -> tuple[int, ...]:
+    if name == "parties":
+        return PARTIES
+    found = tuple(round(whole[name] * step) for step in STEPS)
+    if found[0] < FEWEST[name]:
+        raise UsageError(
+            f"{whole[name]} {name} are too few to measure a quarter and a half of them: "
+            f"at least {FEWEST[name] * 4} are needed."
+        )
+    return found
+
+
+def _point(cell: Cell, sizes: Mapping[str, int]) -> Point:
+    settings = dict(cell.settings)
+    if "records" in sizes:
+        settings["rows"] = sizes["records"]
+    if "features" in sizes:
+        settings["features"] = sizes["features"]
+    parties = sizes.get("parties", cell.parties)
+    return Point(
+        replace(cell, settings=settings, parties=parties),
+        {name: float(size) for name, size in sizes.items()},
+    )

@@ -1,0 +1,90 @@
+"""Laws of one variable: a constant plus a term that grows, with coefficients of at least zero.
+
+Which terms there can be follows from the algorithms: work on records is linear in them, Gram
+matrices and the systems they make go with the square and the cube of the features, parties
+talk to one or to all others. Which of them a cost has is decided by the measurements.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+TERMS: dict[str, Callable[[float], float]] = {
+    "constant": lambda x: 0.0,
+    "log": lambda x: math.log2(x),
+    "linear": lambda x: x,
+    "square": lambda x: x * x,
+    "cube": lambda x: x**3,
+}
+"""How a cost may grow, slowest first."""
+GROWTH = {
+    "records": ("constant", "log", "linear"),
+    "features": ("constant", "linear", "square", "cube"),
+    "parties": ("constant", "log", "linear", "square"),
+}
+"""Terms of each variable."""
+GOOD = 0.10
+"""Largest relative error at a measured size with which a law is used."""
+EXACT = 1e-3
+"""Laws whose errors differ by less than this, or than the repeats do, fit equally well."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """a + b f(x).
+
+    Attributes
+    ----------
+    error
+        Largest relative error at a measured size.
+    """
+
+    term: str
+    a: float
+    b: float
+    error: float
+
+    def __call__(self, x: float) -> float:
+        """The cost at a size."""
+        return self.a + self.b * TERMS[self.term](x)
+
+    @property
+    def good(self) -> bool:
+        """Whether it may be used."""
+        return self.error <= GOOD
+
+
+def plausible(
+    variable: str, sizes: Sequence[float], costs: Sequence[float], *, noise: float
+) -> list[Law]:
+    """Fit costs at three sizes or more by least squares of relative errors.
+
+    Parameters
+    ----------
+    noise
+        Relative spread of the repeats: laws that differ by less cannot be told apart.
+
+    Returns
+    -------
+    list of Law
+        Those that fit best, the slowest-growing first; never none.
+    """
+    laws = [_fit(term, sizes, costs) for term in GROWTH[variable]]
+    least = min(law.error for law in laws)
+    return [law for law in laws if law.error <= least + max(EXACT, noise)]
+
+
+def _fit(term: str, sizes: Sequence[float], costs: Sequence[float]) -> Law:
+    from scipy.optimize import nnls
+
+    y = np.maximum(np.asarray(costs, float), 1e-12)
+    growth = np.array([TERMS[term](x) for x in sizes])
+    scale = growth.max() or 1.0
+    design = np.stack([np.ones(len(y)), growth / scale], axis=1) / y[:, None]
+    (a, b), _ = nnls(design, np.ones(len(y)))
+    fitted = a + b * growth / scale
+    return Law(term, float(a), float(b / scale), float(np.abs(fitted / y - 1).max()))
