@@ -18,6 +18,9 @@ from petlab.registry import find_task, find_technique, setting_owners, technique
 from petlab.report.study import BASELINE
 from petlab.result import Cell, Result, Setting, Status
 from petlab.sampled import SAMPLING
+from petlab.scaling.design import check_sizes
+from petlab.scaling.model import Extrapolated
+from petlab.scaling.study import COSTS, scale
 from petlab.store import Store
 from petlab.tables import Comparison
 from petlab.task import describe_settings
@@ -34,6 +37,7 @@ def compare(
     require: str | Sequence[str] | None = None,
     prefer: str = PREFER,
     price: Mapping[str, float] | None = None,
+    to: Mapping[str, float] | None = None,
     seeds: int = SEEDS,
     jobs: int = 2,
     timeout_s: float = 600.0,
@@ -55,6 +59,9 @@ def compare(
         The cost of which the recommended candidate has least.
     price
         Money for an hour of a core and for 10^9 bytes: {"cpu_h": 0.05, "gb": 0.09}.
+    to
+        The size that counts, such as {"records": 5e6, "parties": 30}: every candidate is
+        measured at three sizes of each, and constraints on costs are about extrapolated ones.
     seeds
         Runs of each candidate, from `seed` on.
     jobs
@@ -71,6 +78,8 @@ def compare(
     UsageError
         A name is unknown, or a constraint cannot be read. Nothing was run.
     """
+    if to:
+        check_sizes(to)
     wanted, prices = parse_requirements(require), Prices.parse(price or {}) if price else None
     if seeds < 1 or jobs < 1:
         raise UsageError("seeds and jobs are at least 1.")
@@ -81,7 +90,8 @@ def compare(
         results.append(result)
         if store:
             store.write(result)
-    return Comparison(results, wanted, prefer, prices)
+    scaled = _scaled(results, to, prices, repeats=seeds, jobs=jobs) if to else None
+    return Comparison(results, wanted, prefer, prices, scaled)
 
 
 def compare_notebook(namespace: Mapping[str, Any]) -> Comparison:
@@ -92,7 +102,7 @@ def compare_notebook(namespace: Mapping[str, Any]) -> Comparison:
     UsageError
         A parameter was misspelt.
     """
-    own = ["techniques", "require", "prefer", "price", "seeds"]
+    own = ["techniques", "require", "prefer", "price", "to", "seeds"]
     known = [*own, *(f.name for f in fields(Cell) if f.name != "technique")]
     check_parameters(known, namespace)
     values = {name: namespace[name] for name in known if name in namespace}
@@ -136,6 +146,36 @@ def _run(groups: list[list[Cell]], *, jobs: int, timeout_s: float) -> Iterator[R
     for results in bar:
         yield from results
     yield from ready.values()
+
+
+def _scaled(
+    results: Sequence[Result],
+    to: Mapping[str, float],
+    prices: Prices | None,
+    *,
+    repeats: int,
+    jobs: int,
+) -> dict[tuple[str, str], Mapping[str, Extrapolated]]:
+    """Extrapolated costs of every candidate that ran."""
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    first: dict[tuple[str, str], Cell] = {}
+    for result in results:
+        if result.status is Status.OK and result.cell.technique != BASELINE:
+            first.setdefault((result.cell.technique, result.cell.program), result.cell)
+
+    def costs(cell: Cell) -> Mapping[str, Extrapolated]:
+        try:
+            return scale(cell, to, repeats=repeats, prices=prices).costs
+        except PetlabError as error:
+            return dict.fromkeys((*COSTS, "price"), Extrapolated(None, reason=str(error)))
+
+    run = Parallel(n_jobs=jobs, return_as="generator", prefer="threads")(
+        delayed(costs)(cell) for cell in first.values()
+    )
+    bar = tqdm(run, total=len(first), unit="law", disable=None)
+    return dict(zip(first, bar, strict=True))
 
 
 def _candidate(cells: list[Cell], timeout_s: float) -> list[Result]:

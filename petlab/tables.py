@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas
 
     from petlab.decision import Decision, Prices, Requirement
+    from petlab.decision.decide import Scaled
 
 UNITS = {
     "wall_s": "s",
@@ -53,7 +54,7 @@ class Comparison:
 
     Attributes
     ----------
-    requirements, prefer, prices
+    requirements, prefer, prices, scaled
         What `decision` holds the results against; see `petlab.compare`.
     """
 
@@ -61,6 +62,7 @@ class Comparison:
     requirements: Sequence[Requirement] = ()
     prefer: str = "wan_s"
     prices: Prices | None = None
+    scaled: Scaled | None = None
 
     @property
     def accuracy(self) -> Headed:
@@ -86,7 +88,13 @@ class Comparison:
         """What the constraints leave, and the number that ruled each other out."""
         from petlab.decision import decide
 
-        return decide(self.results, self.requirements, prefer=self.prefer, prices=self.prices)
+        return decide(
+            self.results,
+            self.requirements,
+            prefer=self.prefer,
+            prices=self.prices,
+            scaled=self.scaled,
+        )
 
     def __repr__(self) -> str:
         return "\n\n".join(map(repr, (self.accuracy, self.cost, self.decision)))

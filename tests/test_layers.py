@@ -20,7 +20,7 @@ EVALUATION = {"evaluator", "registry", "store"}
 FACES = {
     *("__main__", "api", "tables", "sweep", "report", "draft", "doctor", "listing", "bench"),
     *("literals", "charts", "audit", "planning", "epsilon", "cli", "diff", "notebook", "cluster"),
-    *("comparing", "decision", "scaling"),
+    *("comparing", "decision", "scaling", "attacks"),
 }
 """What people call: above everything, and free to use it."""
 SHOWS_ITSELF = {("result", "tables")}

@@ -7,7 +7,7 @@ import json
 
 from petlab.cli.cells import data_name
 from petlab.cli.command import AddCommand
-from petlab.cli.scale import split
+from petlab.cli.scale import read_sizes, split
 from petlab.errors import UsageError
 from petlab.literals import parse_pairs
 from petlab.result import Status
@@ -34,6 +34,12 @@ def register(add: AddCommand) -> None:
     )
     option("--prefer", default="wan_s", help="recommend what costs least of this")
     option("--price", nargs="+", metavar="NAME=AMOUNT", help="cpu_h=0.05 gb=0.09: adds `price`")
+    option(
+        "--to",
+        nargs="+",
+        metavar="NAME=SIZE",
+        help="records=5000000 parties=30: constraints on costs are about this size, extrapolated",
+    )
     option("--parties", type=int, help="number of data owners")
     option("--partition", default="iid", help="iid, dirichlet:ALPHA or site")
     option("--seed", type=int, default=0, help="the first seed")
@@ -57,6 +63,7 @@ def _compare(options: argparse.Namespace) -> int:
         require=options.require,
         prefer=options.prefer,
         price=_prices(options.price),
+        to=read_sizes(options.to) if options.to else None,
         seeds=options.seeds,
         jobs=options.jobs,
         timeout_s=options.timeout,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from petlab.decision.evidence import Candidate, Finding
@@ -11,9 +11,12 @@ from petlab.decision.requirement import LOSS, Requirement
 from petlab.errors import unknown
 from petlab.registry import find_program, find_task
 from petlab.report import words
-from petlab.report.study import BASELINE, Block, Study
+from petlab.report.study import BASELINE, Block, Study, Variant
 from petlab.result import Result, Status
+from petlab.scaling.model import Extrapolated
 
+Scaled = Mapping[tuple[str, str], Mapping[str, Extrapolated]]
+"""Extrapolated costs by technique and program."""
 PREFER = "wan_s"
 """What the recommended candidate has least of, unless the user says otherwise."""
 
@@ -108,6 +111,7 @@ def decide(
     *,
     prefer: str = PREFER,
     prices: Prices | None = None,
+    scaled: Scaled | None = None,
 ) -> Decision:
     """Hold what was measured against constraints.
 
@@ -117,6 +121,8 @@ def decide(
         Of any techniques, programs and seeds; losses are against cleartext's of the same seed.
     prefer
         The cost of which the recommended candidate has least; "price" needs `prices`.
+    scaled
+        Costs at the size that the user has, by technique and program.
 
     Raises
     ------
@@ -129,8 +135,13 @@ def decide(
     titles: dict[str, list[Block]] = {}
     for block in study.blocks:
         titles.setdefault(_title(block), []).append(block)
+
+    def candidate(block: Block, variant: Variant) -> Candidate:
+        there = (scaled or {}).get((variant.technique, block.program))
+        return Candidate(study, block, variant, prices, there)
+
     questions = [
-        _question(study, title, blocks, wanted, prefer, prices) for title, blocks in titles.items()
+        _question(title, blocks, wanted, prefer, candidate) for title, blocks in titles.items()
     ]
     return Decision(wanted, tuple(questions))
 
@@ -142,12 +153,11 @@ def _title(block: Block) -> str:
 
 
 def _question(
-    study: Study,
     title: str,
     blocks: list[Block],
     requirements: tuple[Requirement, ...],
     prefer: str,
-    prices: Prices | None,
+    make: Callable[[Block, Variant], Candidate],
 ) -> Question:
     judged, impossible = [], []
     for block in blocks:
@@ -157,7 +167,7 @@ def _question(
             if not variant.ok:
                 impossible.append((f"{variant.label}, {block.program}", _why(variant.results)))
                 continue
-            candidate = Candidate(study, block, variant, prices)
+            candidate = make(block, variant)
             findings = tuple(candidate.finding(requirement) for requirement in requirements)
             judged.append(Judged(candidate, findings))
     judged.sort(key=lambda j: _amount(j, prefer))
@@ -171,13 +181,11 @@ def _why(results: Sequence[Result]) -> str:
 
 
 def _amount(judged: Judged, name: str) -> float:
-    found = judged.candidate.estimate(name)
-    return float("inf") if found is None else found.mean
+    found = judged.candidate.reading(name)
+    return float("inf") if found is None else found.value
 
 
 def _alike(left: Judged, right: Judged, name: str) -> bool:
-    """Whether the intervals over seeds of two candidates overlap."""
-    a, b = (judged.candidate.estimate(name) for judged in (left, right))
-    if a is None or b is None or a.half is None or b.half is None:
-        return False
-    return abs(a.mean - b.mean) <= a.half + b.half
+    """Whether the intervals of two candidates overlap."""
+    a, b = (judged.candidate.reading(name) for judged in (left, right))
+    return a is not None and b is not None and a.low <= b.high and b.low <= a.high

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from petlab.decision.price import Prices
 from petlab.decision.requirement import LOSS, WORDS, Requirement
 from petlab.report import rounding, words
-from petlab.report.interval import Estimate, estimate
+from petlab.report.interval import estimate
 from petlab.report.study import Block, Study, Variant
 from petlab.result import Guarantee
+from petlab.scaling.model import Extrapolated
 
 MARGIN = 1e-9
 """Rounding: a number this close to its limit keeps to it."""
@@ -36,13 +37,40 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """A number, the ends of its interval, and where it comes from."""
+
+    value: float
+    low: float
+    high: float
+    source: str
+
+    def text(self, name: str) -> str:
+        """Such as "3.1 s ± 0.2 s", or "3.1 s, 2.8 s to 4.4 s" where the sides differ."""
+        above, below = self.high - self.value, self.value - self.low
+        number, least = shown(name, self.value), MARGIN * max(1.0, abs(self.value))
+        if max(above, below) <= least:
+            return number
+        if abs(above - below) <= least:
+            return f"{number} ± {shown(name, above)}"
+        return f"{number}, {shown(name, self.low)} to {shown(name, self.high)}"
+
+
+@dataclass(frozen=True)
 class Candidate:
-    """A technique with its settings, on one program."""
+    """A technique with its settings, on one program.
+
+    Attributes
+    ----------
+    scaled
+        Costs at the size that was asked about, in place of the measured ones; or None.
+    """
 
     study: Study
     block: Block
     variant: Variant
     prices: Prices | None = None
+    scaled: Mapping[str, Extrapolated] | None = None
 
     @property
     def name(self) -> str:
@@ -60,7 +88,45 @@ class Candidate:
         there = {name for result in self.variant.ok for name in result.quality}
         return next((name for name in CHIEF if name in there), None)
 
-    def numbers(self, name: str) -> Sequence[float]:
+    def reading(self, name: str) -> Reading | None:
+        """A number, its interval and its source; None where there is none."""
+        if self.scaled and name in self.scaled:
+            there = self.scaled[name]
+            if there.value is None:
+                return None
+            low, high = there.low or there.value, there.high or there.value
+            return Reading(there.value, low, high, "modelled, at the size asked about")
+        found = estimate(self._numbers(name))
+        if found is None:
+            return None
+        half = found.half or 0.0
+        source = self._source(name) + ("" if found.count > 1 else ", 1 seed")
+        return Reading(found.mean, found.mean - half, found.mean + half, source)
+
+    def finding(self, requirement: Requirement) -> Finding:
+        """Hold the measurements against a constraint."""
+        name = requirement.name
+        if name in WORDS:
+            return self._worded(requirement)
+        found = self.reading(name)
+        if found is None:
+            unknown = bool(self.scaled and name in self.scaled)
+            why = f"{name}: {self._why_none(name)}"
+            return Finding(requirement, "undecided" if unknown else "missed", why)
+        slack = MARGIN * max(1.0, abs(float(requirement.limit)))
+        signed = {"<=": -slack, ">=": slack}.get(requirement.comparator, 0.0)
+        kept = {requirement.allows(end + signed) for end in (found.low, found.high)}
+        verdict = "undecided" if len(kept) > 1 else "met" if kept == {True} else "missed"
+        return Finding(requirement, verdict, self.text(name))
+
+    def text(self, name: str) -> str:
+        """A number with unit, interval and source, such as "wan_s 3.1 s ± 0.2 s (modelled)"."""
+        found = self.reading(name)
+        if found is None:
+            return f"{name} {rounding.ABSENT}"
+        return f"{name} {found.text(name)} ({found.source})"
+
+    def _numbers(self, name: str) -> Sequence[float]:
         """One number for each seed; none where it was not measured."""
         results = self.variant.ok
         if name.endswith(LOSS):
@@ -79,53 +145,25 @@ class Candidate:
             found = [r.quality[name].value if name in r.quality else None for r in results]
         return [float(value) for value in found if value is not None]
 
-    def estimate(self, name: str) -> Estimate | None:
-        """Mean over seeds and its interval."""
-        return estimate(self.numbers(name))
-
-    def source(self, name: str) -> str:
+    def _source(self, name: str) -> str:
         """Where a number comes from: "measured", "modelled" or "accounted"."""
         if name in ("epsilon", "delta"):
             return "accounted"
         if name == "price":
-            return "measured x price"
+            return "at the given prices"
         costs = self.variant.ok[0].costs
         return costs[name].source if name in costs else "measured"
-
-    def finding(self, requirement: Requirement) -> Finding:
-        """Hold the measurements against a constraint."""
-        if requirement.name in WORDS:
-            return self._worded(requirement)
-        found = self.estimate(requirement.name)
-        if found is None:
-            return Finding(
-                requirement, "missed", f"{requirement.name}: {self._why_none(requirement)}"
-            )
-        half = found.half or 0.0
-        ends = [found.mean - half, found.mean + half]
-        slack = MARGIN * max(1.0, abs(float(requirement.limit)))
-        signed = slack if requirement.comparator.startswith(">") else -slack
-        kept = {requirement.allows(end + signed) for end in ends}
-        verdict = "undecided" if len(kept) > 1 else "met" if kept == {True} else "missed"
-        return Finding(requirement, verdict, self.text(requirement.name))
-
-    def text(self, name: str) -> str:
-        """A number with unit, interval and source, such as "wan_s 3.1 s ± 0.2 s (modelled)"."""
-        found = self.estimate(name)
-        if found is None:
-            return f"{name} {rounding.ABSENT}"
-        spread = f" ± {shown(name, found.half)}" if found.half and found.half > MARGIN else ""
-        seeds = "" if found.count > 1 else ", 1 seed"
-        return f"{name} {shown(name, found.mean)}{spread} ({self.source(name)}{seeds})"
 
     def _better(self, metric: str) -> str:
         found = (r.quality[metric].better for r in self.variant.ok if metric in r.quality)
         return next(found, "higher")
 
-    def _why_none(self, requirement: Requirement) -> str:
-        if requirement.name in ("epsilon", "delta"):
+    def _why_none(self, name: str) -> str:
+        if self.scaled and name in self.scaled:
+            return f"no law is used, {self.scaled[name].reason}"
+        if name in ("epsilon", "delta"):
             return "nothing bounds what the result tells about a record"
-        if requirement.name == "price":
+        if name == "price":
             return "no prices were given, or a cost was not measured"
         return "not measured for this program"
 

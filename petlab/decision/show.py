@@ -40,7 +40,7 @@ def short_line(judged: Judged, prefer: str) -> str:
     """One candidate of the short list with the numbers that count."""
     candidate = judged.candidate
     names = [*([candidate.chief + LOSS] if candidate.chief else []), prefer, "bytes", "epsilon"]
-    numbers = [candidate.text(n) for n in dict.fromkeys(names) if candidate.estimate(n)]
+    numbers = [candidate.text(n) for n in dict.fromkeys(names) if candidate.reading(n)]
     trusted = candidate.guarantee.trusted if candidate.guarantee else ()
     numbers.append(f"trusts {', '.join(trusted) or 'nobody'}")
     return f"{candidate.name}: {'; '.join(numbers)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from petlab.decision.evidence import MARGIN, Candidate, shown
+from petlab.decision.evidence import Candidate, shown
 from petlab.decision.price import Prices
 from petlab.report import rounding, words
 from petlab.report.study import Block, Study
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 COSTS = ("wall_s", "cpu_s", "peak_mib", "bytes", "rounds", "lan_s", "wan_s")
 """Costs that the table shows; a result has more."""
+SOURCES = {name: "modelled" if name in ("lan_s", "wan_s") else "measured" for name in COSTS}
+SOURCES["price"] = "at the given prices"
 
 
 def accuracy_frame(results: Sequence[Result]) -> pandas.DataFrame:
@@ -45,7 +47,7 @@ def cost_frame(results: Sequence[Result], prices: Prices | None) -> pandas.DataF
     for block in study.blocks:
         for candidate in _candidates(study, block, prices):
             names = [*COSTS, "price"] if prices else COSTS
-            numbers = {f"{n} ({candidate.source(n)})": _spread(candidate, n) for n in names}
+            numbers = {f"{n} ({SOURCES[n]})": _spread(candidate, n) for n in names}
             trusted = candidate.guarantee.trusted if candidate.guarantee else ()
             rows.append(_head(candidate) | numbers | {"trusts": ", ".join(trusted) or "nobody"})
     return pd.DataFrame(rows).set_index(["program", "technique"]) if rows else pd.DataFrame()
@@ -60,9 +62,5 @@ def _head(candidate: Candidate) -> dict[str, str]:
 
 
 def _spread(candidate: Candidate, name: str) -> str:
-    found = candidate.estimate(name)
-    if found is None:
-        return rounding.ABSENT
-    text = shown(name, found.mean)
-    half = found.half if found.half and found.half > MARGIN * max(1.0, abs(found.mean)) else None
-    return f"{text} ± {shown(name, half)}" if half else text
+    found = candidate.reading(name)
+    return rounding.ABSENT if found is None else found.text(name)

@@ -61,11 +61,7 @@ def design(cell: Cell, variables: Mapping[str, float]) -> Design:
     UsageError
         A variable is unknown, or the table is too small to be measured at three sizes.
     """
-    for name in variables:
-        if name not in VARIABLES:
-            raise unknown("variable", name, VARIABLES)
-    if not variables:
-        raise UsageError("name what is to grow, such as records=5000000 or parties=30.")
+    check_sizes(variables)
     whole = _sizes(cell)
     steps = {name: _steps(name, whole) for name in variables}
     base = {name: values[-1] for name, values in steps.items()}
@@ -80,6 +76,23 @@ def design(cell: Cell, variables: Mapping[str, float]) -> Design:
         far = {n: v[-1] if n == "parties" else v[0] for n, v in steps.items()}
         corner = _point(cell, far)
     return Design(_point(cell, base), lines, corner)
+
+
+def check_sizes(sizes: Mapping[str, float]) -> None:
+    """Refuse what cannot grow.
+
+    Raises
+    ------
+    UsageError
+        A variable is unknown, a size is below one, or there is none.
+    """
+    for name, size in sizes.items():
+        if name not in VARIABLES:
+            raise unknown("variable", name, VARIABLES)
+        if not size >= 1:
+            raise UsageError(f"{name}: a size is at least one, not {size!r}.")
+    if not sizes:
+        raise UsageError("name what is to grow, such as records=5000000 or parties=30.")
 
 
 def _sizes(cell: Cell) -> dict[str, int]:

@@ -15,8 +15,8 @@ from petlab.scaling.law import EXACT, GOOD, Law, plausible
 DRAWS = 200
 """Resamples of the repeats, from which the interval is read off."""
 LEVEL = 0.9
-SHORTEST_S = 0.02
-"""A time below this is mostly fixed overhead and says nothing about growth."""
+SHORTEST_S = 0.1
+"""A time below this is mostly fixed overhead and chance: it says nothing about growth."""
 
 Samples = Mapping[str, Sequence[float]]
 """Repeated measurements of one cost, by the digest of the cell."""
