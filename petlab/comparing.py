@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from petlab.decision.decide import PREFER
 from petlab.errors import PetlabError, UsageError, unknown
 from petlab.evaluator import evaluate, prepare
 from petlab.literals import parse_settings
+from petlab.progress import progress
 from petlab.registry import find_task, find_technique, setting_owners, technique_names
 from petlab.report.study import BASELINE
 from petlab.result import Cell, Result, Setting, Status
@@ -134,16 +134,13 @@ def _groups(
 def _run(groups: list[list[Cell]], *, jobs: int, timeout_s: float) -> Iterator[Result]:
     """Results candidate by candidate, the reference first, however they finish."""
     from joblib import Parallel, delayed
-    from tqdm import tqdm
 
     ready = {k: evaluate(cells[0]) for k, cells in enumerate(groups) if _has_gap(cells[0])}
     asked = [cells for k, cells in enumerate(groups) if k not in ready]
     run = Parallel(n_jobs=jobs, return_as="generator", prefer="threads")(
         delayed(_candidate)(cells, timeout_s) for cells in asked
     )
-    quiet = None if sys.stderr is not None and "ipykernel" not in sys.modules else False
-    bar = tqdm(run, total=len(asked), unit="candidate", disable=quiet)
-    for results in bar:
+    for results in progress(run, total=len(asked), unit="candidate"):
         yield from results
     yield from ready.values()
 
@@ -158,7 +155,6 @@ def _scaled(
 ) -> dict[tuple[str, str], Mapping[str, Extrapolated]]:
     """Extrapolated costs of every candidate that ran."""
     from joblib import Parallel, delayed
-    from tqdm import tqdm
 
     first: dict[tuple[str, str], Cell] = {}
     for result in results:
@@ -174,8 +170,8 @@ def _scaled(
     run = Parallel(n_jobs=jobs, return_as="generator", prefer="threads")(
         delayed(costs)(cell) for cell in first.values()
     )
-    bar = tqdm(run, total=len(first), unit="law", disable=None)
-    return dict(zip(first, bar, strict=True))
+    found = progress(run, total=len(first), unit="law")
+    return dict(zip(first, found, strict=True))
 
 
 def _candidate(cells: list[Cell], timeout_s: float) -> list[Result]:

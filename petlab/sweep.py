@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from petlab.errors import UsageError, unknown
 from petlab.evaluator import evaluate, prepare
 from petlab.notebook import Folders, run_cell_notebook
+from petlab.progress import progress
 from petlab.registry import technique_names
 from petlab.result import Cell, Result, Status
 from petlab.store import Store
@@ -117,7 +117,7 @@ def run_sweep(
         store.write(evaluate(cell))
     notebooks = [cell for cell in waiting if not _has_gap(cell)]
     ran = _run(sweep, notebooks, out, jobs=jobs, address=address) if notebooks else iter(())
-    for result in _progress(ran, len(notebooks)):
+    for result in progress(ran, total=len(notebooks), unit="cell"):
         store.write(result)
     found = (store.read(cell) for cell in sweep.cells)
     return [result for result in found if result is not None]
@@ -143,12 +143,6 @@ def _run(
     return parallel(
         delayed(run_cell_notebook)(cell, folders, timeout_s=sweep.timeout_s) for cell in cells
     )
-
-
-def _progress(results: Iterator[Result], total: int) -> Iterator[Result]:
-    from tqdm import tqdm
-
-    return iter(tqdm(results, total=total, unit="cell", disable=None, file=sys.stderr))
 
 
 def _has_gap(cell: Cell) -> bool:

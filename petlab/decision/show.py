@@ -54,11 +54,22 @@ def grouped(question: Question) -> list[tuple[str, str]]:
     return [("; ".join(names), reason) for reason, names in found.items()]
 
 
+def exposed(question: Question) -> list[str]:
+    """What the guarantees on the short list leave open, each sentence once."""
+    found: dict[str, list[str]] = {}
+    for judged in question.with_verdict("met"):
+        guarantee = judged.candidate.guarantee
+        if guarantee:
+            found.setdefault(guarantee.not_protected, []).append(judged.candidate.name)
+    return [f"{'; '.join(names)}: {sentence}" for sentence, names in found.items()]
+
+
 def _sections(question: Question) -> Iterable[tuple[str, list[str]]]:
     sections = (
         ("Short list", [short_line(j, question.prefer) for j in question.with_verdict("met")]),
+        ("What the short list leaves exposed", exposed(question)),
         (
-            "Undecided: the interval over seeds lies on both sides of a limit",
+            "Undecided: the interval lies on both sides of a limit, or no law fits",
             [
                 f"{j.candidate.name}: {'; '.join(j.doubts)}"
                 for j in question.with_verdict("undecided")
