@@ -16,13 +16,15 @@ import petlab
 from petlab.budget import Budget
 from petlab.dataset import Dataset, find_dataset
 from petlab.errors import DataError, MissingPackage, PetlabError, Unsupported, UsageError
+from petlab.exposure import exposed
 from petlab.meter import PeakMemory
 from petlab.partition import split
 from petlab.placement import place
 from petlab.plan import Plan, Public
 from petlab.prepared import Prepared
 from petlab.registry import find_program, find_task, find_technique, setting_owners
-from petlab.result import Cell, Cost, Metric, Result, Status
+from petlab.result import Cell, Cost, Metric, Result, Setting, Status
+from petlab.sampled import SAMPLING, sample
 from petlab.session import Opening
 from petlab.table import empty_table
 from petlab.task import Answer, Placement, Records, split_settings
@@ -44,6 +46,7 @@ def prepare(cell: Cell) -> Prepared:
     program = find_program(task, cell.program)
     given = dict(cell.settings)
     records_max = given.pop("records_max", None)
+    sampling = {name: whole_number(name, given.pop(name)) for name in SAMPLING if name in given}
     owners = [task.settings, *setting_owners(cell.technique)]
     shares = split_settings(given, owners)
     rest: dict[str, Any] = {}
@@ -52,7 +55,33 @@ def prepare(cell: Cell) -> Prepared:
     technique = find_technique(cell.technique, rest)
     settings = task.settings(**shares[0])
     limit = None if records_max is None else int(str(records_max))
-    return Prepared(cell, task, program, technique, settings, limit)
+    return Prepared(cell, task, program, technique, settings, limit, sampling)
+
+
+def whole_number(name: str, value: Setting) -> int:
+    """Read a setting that counts something.
+
+    Raises
+    ------
+    UsageError
+        It is no whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UsageError(f"{name} is a whole number, not {value!r}.")
+    return value
+
+
+def dataset_of(prepared: Prepared, whole: Dataset | None = None) -> Dataset:
+    """Find a cell's data set, or the part of it that the cell uses.
+
+    Raises
+    ------
+    UsageError
+        There is no such data set, or it has no such part.
+    """
+    cell = prepared.cell
+    whole = whole or find_dataset(cell.dataset, data=cell.data, card=cell.card)
+    return sample(whole, **prepared.sampling, seed=cell.seed)
 
 
 def plan_cell(prepared: Prepared, dataset: Dataset) -> Plan:
@@ -83,7 +112,7 @@ def evaluate(cell: Cell, *, dataset: Dataset | None = None, budget: Budget | Non
     """
     started = time.time()
     prepared = prepare(cell)
-    found = dataset or find_dataset(cell.dataset, data=cell.data, card=cell.card)
+    found = dataset_of(prepared, dataset)
     provenance = _provenance(prepared, found, started)
     gap = prepared.technique.gap(prepared.program.requires)
     if gap:
@@ -100,6 +129,7 @@ def evaluate(cell: Cell, *, dataset: Dataset | None = None, budget: Budget | Non
         prepared.technique.warm_up()
         run, memory = _execute(prepared, train, test)
         quality = prepared.task.score(run.answer, reference, test, prepared.settings)
+        exposure = exposed(prepared, (run.answer, reference), (train, test), run.guarantee)
     except (UsageError, DataError):
         raise
     except MissingPackage as error:
@@ -112,6 +142,7 @@ def evaluate(cell: Cell, *, dataset: Dataset | None = None, budget: Budget | Non
         cell,
         Status.OK,
         quality={name: _finite(metric) for name, metric in quality.items()},
+        exposure=exposure,
         costs={**run.costs, "peak_mib": _peak(memory, run.costs["peak_mib"])},
         phases=run.phases,
         guarantee=run.guarantee,

@@ -155,13 +155,23 @@ class Guarantee:
 
 @dataclass(frozen=True)
 class Result:
-    """Everything known about one cell. Absent numbers are None, never 0 or NaN."""
+    """Everything known about one cell. Absent numbers are None, never 0 or NaN.
+
+    Attributes
+    ----------
+    quality
+        Scores of the answer beside the reference's.
+    exposure
+        What the released model tells about who it was trained on: a membership attack's figures
+        beside those of the same attack on the reference. Empty where no model is released.
+    """
 
     cell: Cell
     status: Status
     reason: str | None = None
     gap: str | None = None
     quality: Mapping[str, Metric] = field(default_factory=dict)
+    exposure: Mapping[str, Metric] = field(default_factory=dict)
     costs: Mapping[str, Cost] = field(default_factory=dict)
     phases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     guarantee: Guarantee | None = None
@@ -193,6 +203,7 @@ class Result:
                 "cell": Cell.from_dict(values["cell"]),
                 "status": Status(values["status"]),
                 "quality": {k: Metric(**v) for k, v in values["quality"].items()},
+                "exposure": {k: Metric(**v) for k, v in values.get("exposure", {}).items()},
                 "costs": {k: Cost(**v) for k, v in values["costs"].items()},
                 "guarantee": guarantee,
                 "notes": tuple(values["notes"]),

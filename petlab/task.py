@@ -159,6 +159,15 @@ class Task(ABC):
     ) -> dict[str, Metric]:
         """Compare an answer with the reference."""
 
+    def losses(self, answer: Answer, records: Records, settings: Any) -> np.ndarray | None:
+        """Loss of each record under the model that an answer releases, or None without one.
+
+        Returns
+        -------
+        Shape (rows,): what training made small, and a membership attack looks at.
+        """
+        return None
+
     def model(self, train: Records, settings: Any) -> dict[str, np.ndarray]:
         """Fit, in the clear, the model that a `score` program applies."""
         raise UsageError(f"{self.name} has no program that applies a model.")

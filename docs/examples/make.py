@@ -13,7 +13,7 @@ from page import Page, markdown, save_figure  # noqa: E402
 
 NAMES = (
     *("differencing", "histogram", "composition", "noisy_chi2", "voting"),
-    *("replicated", "side_channel"),
+    *("replicated", "side_channel", "gradient_inversion"),
 )
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 
 import numpy as np
 
 from petlab.contribution import Contribution, State
 from petlab.errors import UsageError
 from petlab.features import encode
+from petlab.membership import softmax_losses
 from petlab.ops import Op
-from petlab.optimizer import OPTIMIZERS, Optimizer
+from petlab.optimizer import Optimizer
 from petlab.party import ANALYST, SERVER
-from petlab.perceptron import ACTIVATIONS, initial_parameters, layers, outputs, parameter_count
+from petlab.perceptron import initial_parameters, layers, outputs, parameter_count
+from petlab.perceptron_settings import Settings
 from petlab.perceptron_terms import gradient, local_training, network_state
 from petlab.plan import Plan, Public
 from petlab.protected_training import (
@@ -27,33 +28,16 @@ from petlab.sampling import batch, steps_per_epoch
 from petlab.scores import agreement, classifier_metrics, softmax
 from petlab.session import Session
 from petlab.table import Table
-from petlab.task import Answer, Placement, Records, Task, program, setting
+from petlab.task import Answer, Placement, Records, Task, program
 from petlab.torch_reference import fit_with_torch
 
-METHODS = ("gradient", "fedavg")
-MODELS = ("mlp", "cnn")
 GRADIENT_MAX = 64.0
 """Public bound on a coordinate of one example's gradient."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Settings of the perceptron and its training."""
-
-    method: str = setting("gradient", "gradient (one sum a step) or fedavg (local epochs)")
-    model: str = setting("mlp", "mlp, or cnn for data whose card says image")
-    hidden: str = setting("64", "hidden layer sizes, such as 64,32")
-    activation: str = setting("tanh", "tanh, relu, or square (which encrypted scoring can compute)")
-    epochs: int = setting(80, "passes over the records; rounds of federated averaging")
-    batch_share: float = setting(0.3, "share of each owner's records in one step")
-    optimizer: str = setting("sgd", "sgd (momentum 0.9) or adam")
-    learning_rate: float = setting(0.05, "step size")
-    clip_norm: float = setting(1.0, "per-example clipping bound under differential privacy")
-
-
 def plan_fit(settings: Settings, public: Public) -> Plan:
     """One release per step or federated round."""
-    _check(settings)
+    settings.check()
     if settings.model == "cnn" and public.image is None:
         raise UsageError("model=cnn needs data whose card says image = [height, width].")
     width = parameter_count(_sizes(settings, public), _image(settings, public))
@@ -72,7 +56,7 @@ def plan_fit(settings: Settings, public: Public) -> Plan:
 
 def plan_outsourced(settings: Settings, public: Public) -> Plan:
     """The trained layers, one matrix each, and nothing before them."""
-    _check(settings)
+    settings.check()
     if settings.model != "mlp" or settings.method != "gradient":
         raise UsageError(
             "deep/outsourced trains perceptrons by gradients: --set model=mlp method=gradient."
@@ -91,7 +75,7 @@ def plan_outsourced(settings: Settings, public: Public) -> Plan:
 
 def plan_score(settings: Settings, public: Public) -> Plan:
     """Two products and a square in a row; the scores of all records released."""
-    _check(settings)
+    settings.check()
     if settings.activation != "square" or settings.model != "mlp":
         raise UsageError(
             "deep/score computes on protected records: --set activation=square model=mlp."
@@ -206,21 +190,6 @@ def _sizes(settings: Settings, public: Public) -> list[int]:
     return [len(public.features), *hidden, public.classes]
 
 
-def _check(settings: Settings) -> None:
-    for name, value, known in (
-        ("model", settings.model, MODELS),
-        ("method", settings.method, METHODS),
-        ("activation", settings.activation, ACTIVATIONS),
-        ("optimizer", settings.optimizer, OPTIMIZERS),
-    ):
-        if value not in known:
-            raise UsageError(f"unknown {name} {value!r}. Known: {', '.join(known)}.")
-    if not 0 < settings.batch_share <= 1:
-        raise UsageError("batch_share lies between 0 and 1.")
-    if not all(n.strip().isdigit() and int(n) for n in str(settings.hidden).split(",")):
-        raise UsageError("hidden takes layer sizes, such as 64,32.")
-
-
 class Perceptron(Task):
     """Classify with a small neural network.
 
@@ -253,7 +222,8 @@ class Perceptron(Task):
 
     def reference(self, program: str, train: Records, test: Records, settings: Settings) -> Answer:
         """Torch's modules, optimiser and data loader on pooled records."""
-        return Answer({"scores": self._outputs(_fit(train, settings), test, settings)})
+        weights = _fit(train, settings)
+        return Answer({"weights": weights, "scores": self._outputs(weights, test, settings)})
 
     def score(
         self, answer: Answer, reference: Answer, test: Records, settings: Settings
@@ -272,6 +242,13 @@ class Perceptron(Task):
             "prediction_agreement": agreement(ours, exact),
             **extra,
         }
+
+    def losses(self, answer: Answer, records: Records, settings: Settings) -> np.ndarray | None:
+        """Cross-entropy, if the network is released."""
+        if "weights" not in answer.values:
+            return None
+        scores = self._outputs(answer["weights"], records, settings)
+        return softmax_losses(scores, records["classes"])
 
     def _outputs(self, weights: np.ndarray, test: Records, settings: Settings) -> np.ndarray:
         sizes = _sizes(settings, test.public)

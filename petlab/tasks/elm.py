@@ -188,6 +188,11 @@ class ExtremeLearningMachine(Task):
             "prediction_agreement": agreement(ours, exact),
         }
 
+    def losses(self, answer: Answer, records: Records, settings: Settings) -> np.ndarray | None:
+        """Squared error, which the output weights were fitted to."""
+        h = hidden_layer(records["features"], settings.hidden, records.seed)
+        return np.asarray(((h @ answer["beta"] - records["signs"]) ** 2).sum(1))
+
 
 def _probabilities(outputs: np.ndarray) -> np.ndarray:
     """Outputs near +-1 as probabilities: monotone, so that ranks and decisions stay."""

@@ -18,6 +18,7 @@ from petlab.logistic import (
     quadratic_terms,
     with_intercept,
 )
+from petlab.membership import logistic_losses
 from petlab.newton import Newton
 from petlab.ops import Op
 from petlab.party import ANALYST, SERVER
@@ -242,6 +243,13 @@ class LogisticRegression(Task):
             "prediction_agreement": agreement(ours, exact),
             **extra,
         }
+
+    def losses(self, answer: Answer, records: Records, settings: Settings) -> np.ndarray | None:
+        """Logistic loss, if the coefficients are released."""
+        if "theta" not in answer.values:
+            return None
+        scores = with_intercept(records["features"]) @ answer["theta"]
+        return logistic_losses(scores, records["labels"])
 
 
 def _fit(train: Records, settings: Settings) -> np.ndarray:
