@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from petlab.decision.price import Prices
-from petlab.decision.requirement import LOSS, WORDS, Requirement
+from petlab.decision.requirement import EXPOSURES, LOSS, WORDS, Requirement
 from petlab.report import rounding, words
 from petlab.report.interval import estimate
 from petlab.report.study import Block, Study, Variant
@@ -139,6 +139,8 @@ class Candidate:
             found = [float(len(r.views)) if r.views else None for r in results]
         elif name in ("epsilon", "delta", "security_bits"):
             found = [getattr(r.guarantee, name, None) for r in results]
+        elif name in EXPOSURES:
+            found = [r.exposure[name].value if name in r.exposure else None for r in results]
         elif name in words.COSTS:
             found = [r.costs[name].value if name in r.costs else None for r in results]
         else:

@@ -11,6 +11,8 @@ from petlab.errors import UsageError, unknown
 from petlab.report import words
 
 LOSS = "_loss"
+EXPOSURES = ("membership_auc", "membership_tpr", "membership_advantage")
+"""What an attack on the released model achieved."""
 NUMBERS = ("epsilon", "delta", "security_bits", "parties", "price")
 """Numbers that are neither a score nor a cost."""
 WORDS = ("trusted", "adversary", "kind")
@@ -32,7 +34,8 @@ class Requirement:
     ----------
     name
         A score or its loss against cleartext ("auc", "auc_loss"), a cost ("wan_s"), "price",
-        "epsilon", "delta", "security_bits", "parties", "trusted", "adversary" or "kind".
+        what an attack achieved ("membership_auc"), "epsilon", "delta", "security_bits",
+        "parties", "trusted", "adversary" or "kind".
     comparator
         "<=", ">=", "<" or ">" for numbers; "=" or "!=" for words.
     limit
@@ -68,7 +71,7 @@ def known_names() -> list[str]:
     """Everything a constraint can be about."""
     scores = list(words.METRICS)
     losses = [name + LOSS for name in scores]
-    return [*losses, *scores, *words.COSTS, *NUMBERS, *WORDS]
+    return [*losses, *scores, *words.COSTS, *EXPOSURES, *NUMBERS, *WORDS]
 
 
 def _parse(part: str) -> Requirement:

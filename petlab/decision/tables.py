@@ -18,6 +18,8 @@ COSTS = ("wall_s", "cpu_s", "peak_mib", "bytes", "rounds", "lan_s", "wan_s")
 """Costs that the table shows; a result has more."""
 SOURCES = {name: "modelled" if name in ("lan_s", "wan_s") else "measured" for name in COSTS}
 SOURCES["price"] = "at the given prices"
+MEMBERSHIP = "membership_auc (measured)"
+"""How well an attack tells training records from others; 0.5 is guessing."""
 
 
 def accuracy_frame(results: Sequence[Result]) -> pandas.DataFrame:
@@ -48,6 +50,7 @@ def cost_frame(results: Sequence[Result], prices: Prices | None) -> pandas.DataF
         for candidate in _candidates(study, block, prices):
             names = [*COSTS, "price"] if prices else COSTS
             numbers = {f"{n} ({SOURCES[n]})": _spread(candidate, n) for n in names}
+            numbers[MEMBERSHIP] = _spread(candidate, "membership_auc")
             trusted = candidate.guarantee.trusted if candidate.guarantee else ()
             rows.append(_head(candidate) | numbers | {"trusts": ", ".join(trusted) or "nobody"})
     return pd.DataFrame(rows).set_index(["program", "technique"]) if rows else pd.DataFrame()
