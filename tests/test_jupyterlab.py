@@ -139,8 +139,8 @@ def test_a_task_notebook_runs_and_shows_its_tables(opened: Any) -> None:
 
 def test_the_comparison_shows_progress_and_a_decision(opened: Any) -> None:
     """A bar that is full, the short list, and two tables that fit."""
-    panel = opened("compare", techniques=["fl", "dp"], seeds=2, task="chi2")
-    assert panel.get_by_text("Short list").count() == 1
+    panel = opened("compare", techniques=["fl", "dp"], seeds=2, require="trusted!=curator")
+    assert panel.get_by_text("Short list", exact=True).count() == 1
     assert panel.get_by_text("trusted curator, not trusted!=curator").count() == 1
     bar = panel.locator(".jupyter-widgets", has_text="3/3")
     assert bar.count() >= 1
