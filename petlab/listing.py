@@ -69,7 +69,7 @@ def _tasks() -> Iterator[str]:
     for task in tasks().values():
         yield f"  {task.name:<10} {task.title}"
         for name, program in task.programs.items():
-            yield f"    {name:<8} {program.summary}"
+            yield f"    {name:<10} {program.summary}"
         yield from _settings(task.settings)
 
 
@@ -93,7 +93,7 @@ def _datasets() -> Iterator[str]:
 
 def _support() -> Iterator[str]:
     names = technique_names()
-    yield "  " + f"{'':<14}" + "".join(f"{name:<12}" for name in names)
+    yield "  " + f"{'':<17}" + "".join(f"{name:<12}" for name in names)
     reasons: list[str] = []
     for task in tasks().values():
         for name, program in task.programs.items():
@@ -103,5 +103,5 @@ def _support() -> Iterator[str]:
                 marks.append("yes" if gap is None else gap.kind.replace("_", " "))
                 if gap:
                     reasons.append(f"  {task.name}/{name} {spec}: {gap.reason}")
-            yield "  " + f"{task.name + '/' + name:<14}" + "".join(f"{m:<12}" for m in marks)
+            yield "  " + f"{task.name + '/' + name:<17}" + "".join(f"{m:<12}" for m in marks)
     yield from ["", *reasons] if reasons else []

@@ -215,14 +215,14 @@ class Result:
         """The quality table, for a notebook."""
         from petlab.tables import accuracy_table
 
-        return accuracy_table([self])
+        return accuracy_table(self)
 
     @property
     def cost(self) -> Any:
         """The cost table, for a notebook."""
         from petlab.tables import cost_table
 
-        return cost_table([self])
+        return cost_table(self)
 
     def _repr_html_(self) -> str:
         from petlab.tables import summary_html

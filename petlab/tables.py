@@ -104,41 +104,27 @@ class Comparison:
         return "".join(part._repr_html_() for part in parts)
 
 
-def accuracy_table(results: Sequence[Result]) -> Headed:
-    """Scores beside the reference's; one row per metric, or per technique if several."""
-    if len(results) == 1:
-        rows = [
-            {
-                "metric": name,
-                "value": _score(m.value),
-                "reference": _score(m.reference),
-                "better": m.better,
-            }
-            for name, m in results[0].quality.items()
-        ]
-        return Headed("Accuracy", _frame(rows, "metric", results[0]))
-    rows = [
-        {**_who(r), **{name: _score(m.value) for name, m in r.quality.items()}} for r in results
-    ]
-    return Headed("Accuracy", _frame(rows, "technique"))
-
-
-def cost_table(results: Sequence[Result]) -> Headed:
-    """Costs with units and sources; one row per cost, or per technique if several."""
-    if len(results) == 1:
-        rows = [
-            {"cost": name, "value": _cost(c.value), "unit": UNITS.get(name, ""), "source": c.source}
-            for name, c in results[0].costs.items()
-        ]
-        return Headed("Cost", _frame(rows, "cost", results[0]))
+def accuracy_table(result: Result) -> Headed:
+    """Scores beside the reference's; one row per metric."""
     rows = [
         {
-            **_who(r),
-            **{f"{name} ({c.source})": _cost(c.value) for name, c in r.costs.items()},
+            "metric": name,
+            "value": _score(m.value),
+            "reference": _score(m.reference),
+            "better": m.better,
         }
-        for r in results
+        for name, m in result.quality.items()
     ]
-    return Headed("Cost", _frame(rows, "technique"))
+    return Headed("Accuracy", _frame(rows, "metric", result))
+
+
+def cost_table(result: Result) -> Headed:
+    """Costs with units and sources; one row per cost."""
+    rows = [
+        {"cost": name, "value": _cost(c.value), "unit": UNITS.get(name, ""), "source": c.source}
+        for name, c in result.costs.items()
+    ]
+    return Headed("Cost", _frame(rows, "cost", result))
 
 
 def guarantee_table(results: Sequence[Result]) -> Headed:
@@ -167,6 +153,7 @@ def summary_html(result: Result) -> str:
     if result.reason:
         lines.append(html.escape(result.reason))
     lines += [html.escape(note) for note in result.notes]
+    lines += _exposed(result)
     if result.guarantee:
         lines.append("Protected: " + html.escape(result.guarantee.protects))
         lines.append("Not protected: " + html.escape(result.guarantee.not_protected))
@@ -183,6 +170,7 @@ def summary_text(result: Result) -> str:
     lines += ["", repr(result.accuracy), "", repr(result.cost), ""]
     lines += [f"Note: {note}" for note in result.notes]
     g = result.guarantee
+    lines += _exposed(result)
     if g:
         lines += [f"Protected: {g.protects}", f"Not protected: {g.not_protected}"]
         lines.append(
@@ -193,11 +181,17 @@ def summary_text(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _who(result: Result) -> dict[str, Any]:
-    who: dict[str, Any] = {"technique": result.cell.technique}
-    if result.status is not Status.OK:
-        who["status"] = f"{result.status}: {result.reason}"
-    return who
+def _exposed(result: Result) -> list[str]:
+    """What an attack on the released model achieved, as a line if there was one."""
+    found, ends = result.exposure.get("membership_auc"), ("low", "high")
+    if found is None or found.value is None:
+        return []
+    known = [result.exposure.get(f"membership_auc_{end}") for end in ends]
+    between = " to ".join(f"{m.value:.2f}" for m in known if m and m.value is not None)
+    return [
+        f"Membership attack on the released model: AUC {found.value:.2f} ({between}); "
+        "0.5 is guessing."
+    ]
 
 
 def _frame(rows: list[dict[str, Any]], index: str, result: Result | None = None) -> Any:

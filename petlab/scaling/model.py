@@ -104,10 +104,12 @@ def _models(plan: Design, costs: Mapping[str, float], noise: float) -> list[_Mod
         sizes = [point.sizes[variable] for point in line]
         values = [costs[point.cell.digest] for point in line]
         found = plausible(variable, sizes, values, noise=noise)
-        best = min(found, key=lambda law: law.error)
-        if not best.good:
-            return f"no law fits its growth with {variable}: {best.error:.0%} off at best"
-        laws[variable] = [best, *(law for law in found if law is not best)]
+        least = min(law.error for law in found)
+        if least > GOOD:
+            return f"no law fits its growth with {variable}: {least:.0%} off at best"
+        # Of laws that nobody could tell apart the slowest-growing one is the answer.
+        slowest = [law for law in found if law.error <= least + EXACT]
+        laws[variable] = [*slowest, *(law for law in found if law not in slowest)]
     level = costs[plan.base.cell.digest]
     chosen = [dict(zip(laws, found, strict=True)) for found in itertools.product(*laws.values())]
     models = list(_combined(chosen, plan, level))
