@@ -87,6 +87,12 @@ def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
+def part(page: str, key: str) -> str:
+    """One section of the page."""
+    found = page[page.index(f'<section id="{key}"') :]
+    return found[: found.index("</section>")]
+
+
 def test_page_refers_to_nothing_outside(page: str) -> None:
     """It opens offline: no address, no script, only the data files beside it."""
     assert "http" not in page
@@ -94,7 +100,11 @@ def test_page_refers_to_nothing_outside(page: str) -> None:
         "<script" not in page and "@import" not in page and "url(" not in page.replace("url(#", "")
     )
     targets = set(re.findall(r'(?:src|href)="([^"]*)"', page))
-    assert {t for t in targets if not t.startswith("#")} == {"results.csv", "results.parquet"}
+    assert {t for t in targets if not t.startswith("#")} == {
+        "report.pdf",
+        "results.csv",
+        "results.parquet",
+    }
 
 
 def test_every_link_inside_the_page_has_its_target(page: str) -> None:
@@ -113,7 +123,7 @@ def test_every_status_appears_with_its_count(page: str) -> None:
 
 def test_cells_without_numbers_stand_there_with_their_reason(page: str) -> None:
     """A cell never vanishes."""
-    trouble = page[page.index('id="trouble"') : page.index('id="again"')]
+    trouble = part(page, "testing")
     for reason in ("forbidden by mathematics", "needs a library", "stopped after 60 s"):
         assert reason in trouble
 
@@ -121,7 +131,7 @@ def test_cells_without_numbers_stand_there_with_their_reason(page: str) -> None:
 def test_a_seed_that_failed_is_counted_beside_those_that_ran(tmp_path: Path) -> None:
     """A mean over the survivors says that it is one."""
     failed = replace(GRID[-1], status=Status.FAILED, reason="broke", quality={}, costs={})
-    index = write_report([*GRID[:-1], failed], tmp_path, command="x")
+    index = write_report([*GRID[:-1], failed], tmp_path, command="x").page
     assert re.search(r">he</th>\s*<td class=\"number\">2 of 3</td>", index.read_text("utf-8"))
 
 
@@ -133,7 +143,7 @@ def test_hostile_text_is_escaped(page: str) -> None:
 
 def test_numbers_say_where_they_come_from(page: str) -> None:
     """Columns are labelled measured or modelled, epsilon accounted."""
-    cost = page[page.index('id="cost"') : page.index('id="guarantees"')]
+    cost = part(page, "computation")
     assert re.search(r"Wall time<small>measured", cost)
     assert re.search(r"WAN time<small>modelled", cost)
     assert "ε = 0.75, δ = 10⁻⁵ (accounted)" in page
@@ -142,16 +152,16 @@ def test_numbers_say_where_they_come_from(page: str) -> None:
 def test_a_column_of_mixed_sources_labels_each_number(tmp_path: Path) -> None:
     """An extrapolated cost beside a measured one is not passed off as measured."""
     costs = {"wall_s": Cost(9.0, "modelled")}
-    index = write_report([GRID[0], made("he", 0, 0.9, costs=costs)], tmp_path, command="x")
+    index = write_report([GRID[0], made("he", 0, 0.9, costs=costs)], tmp_path, command="x").page
     page = index.read_text(encoding="utf-8")
-    cost = text_of(page[page.index('id="cost"') : page.index('id="guarantees"')])
+    cost = text_of(part(page, "computation"))
     assert "Wall time measured or modelled" in cost
     assert "90 ×, modelled" in cost
 
 
 def test_guarantees_say_what_is_not_protected_and_what_the_trusted_see(page: str) -> None:
     """Exposure is stated in full, trust comes with what the party receives."""
-    guarantees = text_of(page[page.index('id="guarantees"') : page.index('id="plot"')])
+    guarantees = text_of(part(page, "trust"))
     assert "What dp leaves open." in guarantees
     assert "curator: receives raw rows" in guarantees
 
@@ -162,7 +172,7 @@ def test_differences_are_paired_and_carry_a_t_interval(page: str) -> None:
     low, high = stats.t.interval(
         0.95, len(differences) - 1, loc=differences.mean(), scale=stats.sem(differences)
     )
-    accuracy = text_of(page[page.index('id="accuracy"') : page.index('id="cost"')])
+    accuracy = text_of(part(page, "utility"))
     assert high > 0, "else this example would not be inconclusive"
     shown = f"{differences.mean():.3f} ± {(high - low) / 2:.3f} inconclusive"
     assert shown.replace("-", "−") in accuracy
@@ -171,7 +181,7 @@ def test_differences_are_paired_and_carry_a_t_interval(page: str) -> None:
 def test_equal_values_are_called_the_same_and_one_seed_gives_no_interval(tmp_path: Path) -> None:
     """No verdict without grounds for it."""
     results = [made("cleartext", 0, 0.9), made("he", 0, 0.9), made("dp", 0, 0.8)]
-    shown = text_of(write_report(results, tmp_path, command="x").read_text(encoding="utf-8"))
+    shown = text_of(write_report(results, tmp_path, command="x").page.read_text(encoding="utf-8"))
     assert "−0.100 1 seed" in shown and "same as cleartext" in shown
     assert "One seed: nothing here tells a small difference from chance." in shown
 
@@ -210,7 +220,7 @@ def test_plot_is_valid_named_and_repeatable(page: str, tmp_path: Path) -> None:
     root = ElementTree.fromstring(svg.group())
     assert root.get("role") == "img" and root.find("title") is not None
     again = write_report([*GRID, *TROUBLE], tmp_path, command="petlab sweep <mine>.yml")
-    assert again.read_text(encoding="utf-8") == page
+    assert again.page.read_text(encoding="utf-8") == page
 
 
 def test_markup_is_accessible(page: str) -> None:
@@ -225,7 +235,7 @@ def test_markup_is_accessible(page: str) -> None:
 
 def test_a_report_of_failures_only_is_still_a_report(tmp_path: Path) -> None:
     """Nothing ran: the page says so and why."""
-    shown = text_of(write_report(TROUBLE, tmp_path, command="x").read_text(encoding="utf-8"))
+    shown = text_of(write_report(TROUBLE, tmp_path, command="x").page.read_text(encoding="utf-8"))
     assert "No cell gave numbers." in shown and "needs a library" in shown
 
 
@@ -233,7 +243,7 @@ def test_unknown_names_of_an_older_result_do_not_break_it(tmp_path: Path) -> Non
     """A result of a task, technique and metric that are gone is shown all the same."""
     cell = Cell("gone", "away", "lost", data="/no/$where$/mine.csv", card="/no/mine.toml")
     old = made("lost", 0, 0.5, cell=cell, quality={"odd_score": Metric(0.5, None, "higher")})
-    shown = text_of(write_report([old], tmp_path, command="x").read_text(encoding="utf-8"))
+    shown = text_of(write_report([old], tmp_path, command="x").page.read_text(encoding="utf-8"))
     assert "gone / away" in shown and "odd score" in shown and "Data set mine" in shown
 
 
@@ -245,6 +255,6 @@ def test_no_results_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
 
 def test_importing_the_report_loads_nothing_heavy() -> None:
     """Help and listing stay instant."""
-    heavy = "{'pandas', 'matplotlib', 'jinja2', 'scipy'}"
+    heavy = "{'pandas', 'matplotlib', 'jinja2', 'scipy', 'typst'}"
     code = f"import sys, petlab.report; assert not {heavy} & set(sys.modules)"
     assert run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,37 +3,75 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from petlab.cli.command import EXIT, AddCommand
 from petlab.result import Result, Status
 
+if TYPE_CHECKING:
+    from petlab.report import Written
+
 
 def register(add: AddCommand) -> None:
     """Add the command."""
-    report = add("report", _report, "Write the report of a folder of results.")
-    report.add_argument("--results", default="reports/results", help="folder of results")
-    report.add_argument("--out", default="reports/site", help="folder of the report")
+    report = add("report", _report, "Write the report of a folder of results: HTML, PDF, tables.")
+    option = report.add_argument
+    option("--results", default="reports/results", help="folder of results")
+    option("--out", default="reports/site", help="folder of the report")
+    option("--lang", default="en", help="en or ja (Japanese)")
+    option(
+        "--require",
+        metavar="CONSTRAINTS",
+        help='such as "auc_loss<=0.02, wan_s<=600, trusted!=curator": page one then recommends',
+    )
+    option("--prefer", default="wan_s", help="recommend what costs least of this")
+    option("--price", nargs="+", metavar="NAME=AMOUNT", help="cpu_h=0.05 gb=0.09: adds money")
 
 
 def _report(options: argparse.Namespace) -> int:
+    from petlab.cli.scale import split
+    from petlab.decision import Prices, parse_requirements
+    from petlab.literals import parse_pairs
     from petlab.report import write_report
     from petlab.store import read_results
 
+    requirements = parse_requirements(options.require)
+    prices = Prices.parse(parse_pairs(split(options.price))) if options.price else None
     results = read_results(Path(options.results))
-    command = f"petlab report --results {options.results} --out {options.out}"
-    page = write_report(results, Path(options.out), command=command)
-    print(_closing(results, page))
+    written = write_report(
+        results,
+        Path(options.out),
+        command=_command(options),
+        language=options.lang,
+        requirements=requirements,
+        prefer=options.prefer,
+        prices=prices,
+    )
+    print(_closing(results, written))
     return 0
 
 
-def _closing(results: Sequence[Result], page: Path) -> str:
+def _command(options: argparse.Namespace) -> str:
+    """What the user types to get the same report, without the options that have no effect."""
+    words = ["petlab", "report", "--results", options.results, "--out", options.out]
+    words += ["--lang", options.lang] if options.lang != "en" else []
+    words += ["--require", options.require] if options.require else []
+    words += ["--prefer", options.prefer] if options.prefer != "wan_s" else []
+    words += ["--price", *options.price] if options.price else []
+    return shlex.join(words)
+
+
+def _closing(results: Sequence[Result], written: Written) -> str:
     ok = sum(result.status is Status.OK for result in results)
     gaps = [r for r in results if EXIT[r.status] == 3]
     failed = [r for r in results if EXIT[r.status] == 4]
-    lines = [f"Report: {page}", f"Cells: {ok} ok, {len(gaps)} not possible, {len(failed)} failed"]
+    lines = [f"Report: {written.page}"]
+    lines.append(f"PDF: {written.pdf}" if written.pdf else f"No PDF: {written.missing}")
+    lines.append(f"Cells: {ok} ok, {len(gaps)} not possible, {len(failed)} failed")
     if gaps:
         lines += ["Not possible (`petlab list support` says more):", *_grouped(gaps)]
     if failed:

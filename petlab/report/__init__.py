@@ -1,21 +1,55 @@
-"""The report: one HTML page for people, CSV and Parquet for programs.
+"""The report: HTML and PDF for people, CSV and Parquet for programs, in English or Japanese.
 
-`write_report` is the only way in; pandas, matplotlib and jinja2 load when it is called.
+`write_report` is the only way in; pandas, matplotlib, jinja2 and typst load when it is called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from petlab.errors import UsageError
+from petlab.errors import MissingPackage, UsageError
 from petlab.result import Result
 
-__all__ = ["write_report"]
+if TYPE_CHECKING:
+    from petlab.decision import Decision, Prices, Requirement
+    from petlab.report.study import Study
+
+__all__ = ["Written", "write_report"]
 
 
-def write_report(results: Sequence[Result], out: Path, *, command: str) -> Path:
-    """Write `index.html`, `results.csv` and `results.parquet` into a folder.
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes
+    ----------
+    page
+        index.html.
+    pdf
+        report.pdf, or None when a package that it needs is missing.
+    missing
+        What is missing and how to install it; empty when there is a PDF.
+    """
+
+    page: Path
+    pdf: Path | None
+    missing: str = ""
+
+
+def write_report(
+    results: Sequence[Result],
+    out: Path,
+    *,
+    command: str,
+    language: str = "en",
+    requirements: Iterable[Requirement] = (),
+    prefer: str = "wan_s",
+    prices: Prices | None = None,
+) -> Written:
+    """Write `index.html`, `report.pdf`, `results.csv` and `results.parquet` into a folder.
 
     Parameters
     ----------
@@ -25,16 +59,20 @@ def write_report(results: Sequence[Result], out: Path, *, command: str) -> Path:
         Folder, made when it is not there; files of an earlier report are replaced.
     command
         What the reader types to get these results again; several lines are allowed.
+    language
+        "en" or "ja".
+    requirements, prefer, prices
+        Constraints, what the recommendation has least of, and money: as for `decide`.
 
     Returns
     -------
-    Path
-        The page. It is self-contained: it opens offline and refers to nothing outside.
+    Written
+        The page is self-contained: it opens offline and refers to nothing outside.
 
     Raises
     ------
     UsageError
-        There are no results.
+        There are no results, or there is no such language or cost.
     """
     if not results:
         raise UsageError(
@@ -42,13 +80,43 @@ def write_report(results: Sequence[Result], out: Path, *, command: str) -> Path:
             "first, or point --results at a folder that holds some."
         )
     from petlab.report.flat import write_flat
-    from petlab.report.page import render
+    from petlab.report.html import render
+    from petlab.report.language import speaking
+    from petlab.report.pdf import write_pdf
+    from petlab.report.sections import assemble
     from petlab.report.study import Study
 
-    study = Study(results)
-    page = render(study, command=command)
-    out.mkdir(parents=True, exist_ok=True)
-    write_flat(study.results, out)
-    index = out / "index.html"
-    index.write_text(page, encoding="utf-8")
-    return index
+    with speaking(language):
+        study = Study(results)
+        chosen = _decision(study, requirements, prefer, prices)
+        document = assemble(study, chosen, prices=prices, command=command)
+        out.mkdir(parents=True, exist_ok=True)
+        write_flat(study.results, out)
+        pdf, missing = out / "report.pdf", ""
+        pdf.unlink(missing_ok=True)
+        try:
+            write_pdf(document, pdf)
+        except MissingPackage as error:
+            missing = str(error)
+        index = out / "index.html"
+        index.write_text(render(document, has_pdf=not missing), encoding="utf-8")
+    return Written(index, None if missing else pdf, missing)
+
+
+def _decision(
+    study: Study, requirements: Iterable[Requirement], prefer: str, prices: Prices | None
+) -> Decision:
+    from petlab.decision import decide
+    from petlab.registry import tasks
+
+    known = tasks()
+    # Results of a task that is gone are shown, but nothing can be decided from them.
+    there = [
+        r
+        for r in study.results
+        if r.cell.task in known
+        and r.cell.program in known[r.cell.task].programs
+        # A twin without noise is there to be compared with, never to be chosen.
+        and not r.cell.settings.get("twin")
+    ]
+    return decide(there, requirements, prefer=prefer, prices=prices)

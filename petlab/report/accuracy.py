@@ -5,7 +5,9 @@ from __future__ import annotations
 from petlab.report import rounding, words
 from petlab.report.grid import Column, Entry, Grid, Group, head, number
 from petlab.report.interval import Estimate, estimate
-from petlab.report.study import BASELINE, Block, Study, Variant, program_title
+from petlab.report.language import say, sentences
+from petlab.report.study import BASELINE, Block, Study, Variant
+from petlab.report.titles import program_title
 from petlab.result import Status
 
 TINY = 1e-12
@@ -20,7 +22,12 @@ def accuracy_grids(study: Study) -> list[Grid]:
 
 def caption(task: str, program: str) -> str:
     """Head a table: names as the command line has them, and what happens."""
-    return f"{task} / {program}: {program_title(task, program)}".removesuffix(": ")
+    title = sentences(program_title(task, program))
+    return (
+        say("{name}: {title}", name=f"{task} / {program}", title=title)
+        if title
+        else (f"{task} / {program}")
+    )
 
 
 def blocks_of(study: Study, task: str, program: str) -> list[Block]:
@@ -51,13 +58,13 @@ def spread(found: Estimate | None, name: str) -> str:
 def seeds_text(variant: Variant) -> str:
     """How many seeds stand behind a row, such as "3", or "2 of 3" when one gave no numbers."""
     ran, asked = (len({r.cell.seed for r in found}) for found in (variant.ok, variant.results))
-    return str(ran) if ran == asked else f"{ran} of {asked}"
+    return str(ran) if ran == asked else say("{ran} of {asked}", ran=ran, asked=asked)
 
 
 def outcome(variant: Variant) -> str:
     """Phrase how a variant without any number ended."""
     statuses = dict.fromkeys(result.status for result in variant.results)
-    return ", ".join(words.STATUSES[status].title for status in statuses)
+    return say(", ").join(words.status(status).title for status in statuses)
 
 
 def absent_rows(block: Block, span: int) -> list[list[Entry]]:
@@ -66,10 +73,11 @@ def absent_rows(block: Block, span: int) -> list[list[Entry]]:
     for variant in block.variants:
         if not variant.ok:
             ended.setdefault(outcome(variant), []).append(variant.label)
-    return [
-        [head(", ".join(labels)), Entry(f"{how}: see “What did not run”", style="gap", span=span)]
-        for how, labels in ended.items()
-    ]
+    rows = []
+    for how, labels in ended.items():
+        text = say("{how}: see “What did not run”", how=how)
+        rows.append([head(say(", ").join(labels)), Entry(text, style="gap", span=span)])
+    return rows
 
 
 def _grid(study: Study, task: str, program: str) -> Grid | None:
@@ -78,26 +86,30 @@ def _grid(study: Study, task: str, program: str) -> Grid | None:
     if not metrics:
         return None
     upper = [Column("", span=2)]
-    columns = [Column("Technique", style="text", width="13%"), Column("Seeds", width="6%")]
+    columns = [
+        Column(say("Technique"), style="text", width="13%"),
+        Column(say("Seeds"), width="6%"),
+    ]
     for name in metrics:
-        arrow = "higher is better" if direction(blocks, name) == "higher" else "lower is better"
+        higher = direction(blocks, name) == "higher"
+        arrow = say("higher is better") if higher else say("lower is better")
         upper.append(Column(words.metric(name).title, arrow, span=2))
         columns += [
-            Column("value"),
-            Column("against cleartext", width=f"{DIFFERENCE / len(metrics)}%"),
+            Column(say("value")),
+            Column(say("against cleartext"), width=f"{DIFFERENCE / len(metrics)}%"),
         ]
     grid = Grid(caption(task, program), columns, upper=upper, style="accuracy")
     for block in blocks:
         rows = [_reference_row(block, metrics)]
         rows += [_row(grid, study, variant, metrics) for variant in block.variants if variant.ok]
         rows += absent_rows(block, 2 * len(metrics) + 1)
-        grid.groups.append(Group(f"Data set {block.data}", rows))
+        grid.groups.append(Group(say("Data set {data}", data=block.data), rows))
     return grid
 
 
 def _reference_row(block: Block, metrics: list[str]) -> list[Entry]:
     seeds = {seed for seed, _ in block.references}
-    row = [head("reference"), number(str(len(seeds)))]
+    row = [head(say("reference")), number(str(len(seeds)))]
     for name in metrics:
         found = block.reference(name)
         row += [number(rounding.metric(name, found.mean if found else None), spread(found, name))]
@@ -123,8 +135,8 @@ def _difference(study: Study, variant: Variant, name: str) -> Entry:
     if found is None or judged is None:
         return number(rounding.ABSENT)
     if judged == "same":
-        return Entry("same", style="number same")
-    below = f"{spread(found, name)} {judged}".strip()
+        return Entry(say("same"), style="number same")
+    below = f"{spread(found, name)} {say(judged)}".strip()
     style = f"number {judged}" if judged in ("worse", "better") else "number"
     return Entry(rounding.metric(name, found.mean, signed=True), below, style=style)
 
@@ -134,11 +146,14 @@ def _mismatch(grid: Grid, study: Study, variant: Variant) -> int | None:
     for result in variant.results:
         partner = study.partner(result)
         if result.status is Status.OK and partner is None:
-            return grid.note("No cleartext run on the same data and seed: no difference.")
+            return grid.note(say("No cleartext run on the same data and seed: no difference."))
         departures = study.departures(result, partner) if partner else []
         if departures:
             return grid.note(
-                "The cleartext run that this is compared with has another "
-                f"{', '.join(departures)}; data, split and seed are the same."
+                say(
+                    "The cleartext run that this is compared with has another {settings}; data, "
+                    "split and seed are the same.",
+                    settings=say(", ").join(departures),
+                )
             )
     return None

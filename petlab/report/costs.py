@@ -1,39 +1,64 @@
-"""Cost tables: every column says whether it was measured or modelled."""
+"""Cost tables: every column says whether it was measured or modelled; exposure stands beside."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from petlab.report import rounding, words
 from petlab.report.accuracy import absent_rows, blocks_of, caption, seeds_text
+from petlab.report.exposure import MEMBERSHIP, has_exposure, membership_entry
 from petlab.report.grid import Column, Entry, Grid, Group, head, number
+from petlab.report.language import say
 from petlab.report.study import BASELINE, Block, Study, Variant
 
 COMPARED = ("wall_s", "bytes", "wan_s")
 """Costs shown as multiples of cleartext's, too."""
+TRAFFIC = ("bytes", "offline_bytes", "messages", "rounds", "expansion")
+"""Costs of storage and traffic; all others are costs of computation."""
 
 
-def cost_grids(study: Study) -> list[Grid]:
-    """Make one table per program."""
-    return [grid for key in study.programs if (grid := _grid(study, *key))]
+def computation_grids(study: Study) -> list[Grid]:
+    """Make one table of times and memory per program."""
+    present = {name for r in study.ok for name in r.costs}
+    return _grids(study, [n for n in _ordered(present) if n not in TRAFFIC])
 
 
-def _grid(study: Study, task: str, program: str) -> Grid | None:
-    blocks = blocks_of(study, task, program)
+def traffic_grids(study: Study) -> list[Grid]:
+    """Make one table of bytes, messages and rounds per program."""
+    return _grids(study, TRAFFIC)
+
+
+def _ordered(present: Collection[str]) -> list[str]:
+    return [*(n for n in words.COSTS if n in present), *sorted(set(present) - set(words.COSTS))]
+
+
+def _grids(study: Study, names: Collection[str]) -> list[Grid]:
+    return [grid for key in study.programs if (grid := _grid(study, key, names))]
+
+
+def _grid(study: Study, key: tuple[str, str], wanted: Collection[str]) -> Grid | None:
+    blocks = blocks_of(study, *key)
     present = {name for b in blocks for v in b.variants for r in v.ok for name in r.costs}
-    names = [*(n for n in words.COSTS if n in present), *sorted(present - set(words.COSTS))]
+    names = [name for name in wanted if name in present]
     if not names:
         return None
     sources = {name: _sources(blocks, name) for name in names}
-    columns = [Column("Technique", style="text", width="14%"), Column("Seeds", width="6%")]
-    columns += [Column(words.cost(name).title, " or ".join(sources[name])) for name in names]
-    grid = Grid(caption(task, program), columns, style="costs")
+    columns = [Column(say("Technique"), style="text"), Column(say("Seeds"))]
+    columns += [Column(words.cost(name).title, _source(sources[name])) for name in names]
+    exposed = has_exposure(blocks)
+    if exposed:
+        columns.append(Column(say(MEMBERSHIP), say("measured; 0.5 is guessing")))
+    grid = Grid(caption(*key), columns, style="costs")
     for block in blocks:
-        rows = [_row(study, variant, sources) for variant in block.variants if variant.ok]
-        rows += absent_rows(block, len(names) + 1)
-        grid.groups.append(Group(f"Data set {block.data}", rows))
+        rows = [_row(study, variant, sources, exposed) for variant in block.variants if variant.ok]
+        rows += absent_rows(block, len(columns) - 1)
+        grid.groups.append(Group(say("Data set {data}", data=block.data), rows))
     return grid
 
 
-def _row(study: Study, variant: Variant, sources: dict[str, list[str]]) -> list[Entry]:
+def _row(
+    study: Study, variant: Variant, sources: dict[str, list[str]], exposed: bool
+) -> list[Entry]:
     row = [head(variant.label), number(seeds_text(variant))]
     for name, mixed in sources.items():
         found = variant.cost(name)
@@ -42,13 +67,20 @@ def _row(study: Study, variant: Variant, sources: dict[str, list[str]]) -> list[
             multiple = study.factor(variant, name)
             below += [rounding.factor(multiple)] if multiple is not None else []
         if len(mixed) > 1:
-            below += sorted({r.costs[name].source for r in variant.ok if name in r.costs})
+            own = {r.costs[name].source for r in variant.ok if name in r.costs}
+            below += [words.source(source) for source in sorted(own)]
         text = rounding.cost(name, found.mean if found else None)
-        row.append(number(text, ", ".join(below)))
-    return row
+        row.append(number(text, say(", ").join(below)))
+    return [*row, membership_entry(variant)] if exposed else row
 
 
 def _sources(blocks: list[Block], name: str) -> list[str]:
     return sorted(
         {r.costs[name].source for b in blocks for v in b.variants for r in v.ok if name in r.costs}
     )
+
+
+def _source(sources: list[str]) -> str:
+    if len(sources) == 1:
+        return words.source(sources[0])
+    return say("{a} or {b}", a=words.source(sources[0]), b=words.source(sources[1]))

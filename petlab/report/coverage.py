@@ -7,34 +7,43 @@ from petlab.ops import Kind
 from petlab.registry import support, tasks, technique_names
 from petlab.report import words
 from petlab.report.grid import Column, Entry, Grid, Group, head
-from petlab.report.study import Study, data_name
+from petlab.report.language import say, sentences
+from petlab.report.study import Study
+from petlab.report.titles import data_name
 from petlab.result import Result, Status
+
+GAPS = {"never": "never", "not_yet": "not yet", "": ""}
 
 
 def support_grid(study: Study) -> Grid:
     """Make the matrix of programs and techniques, from what each technique declares."""
     seen = dict.fromkeys(r.cell.technique for r in study.results)
     specs = list(dict.fromkeys([*technique_names(), *(s for s in seen if _known(s))]))
-    columns = [Column("Task and program", style="text"), Column("What happens", style="text")]
+    columns = [
+        Column(say("Task and program"), style="text"),
+        Column(say("What happens"), style="text"),
+    ]
     columns += [Column(spec, style="mark") for spec in specs]
-    grid = Grid("Which technique can run which program", columns, style="support")
+    grid = Grid(say("Which technique can run which program"), columns, style="support")
     ran = {(r.cell.task, r.cell.program, r.cell.technique) for r in study.results}
     rows = []
     for task in tasks().values():
         for name, program in task.programs.items():
-            row = [head(f"{task.name} / {name}"), Entry(program.summary)]
+            row = [head(f"{task.name} / {name}"), Entry(sentences(program.summary))]
             for spec in specs:
                 gap = support(task, program, spec)
                 if gap is None:
                     here = (task.name, name, spec) in ran
-                    row.append(Entry("yes", "" if here else "not run here", style="mark yes"))
+                    row.append(
+                        Entry(say("yes"), "" if here else say("not run here"), style="mark yes")
+                    )
                 else:
                     never = gap.kind is Kind.NEVER
                     row.append(
                         Entry(
-                            "never" if never else "not yet",
+                            say("never") if never else say("not yet"),
                             style="mark never" if never else "mark later",
-                            note=grid.note(gap.reason),
+                            note=grid.note(sentences(gap.reason)),
                         )
                     )
             rows.append(row)
@@ -54,19 +63,19 @@ def trouble_grid(study: Study) -> Grid | None:
     if not groups:
         return None
     columns = [
-        Column("Task and program", style="text", width="14%"),
-        Column("Technique", style="text", width="14%"),
-        Column("Outcome", style="text", width="13%"),
-        Column("Reason", style="text", width="37%"),
-        Column("Data sets and seeds", style="text", width="22%"),
+        Column(say("Task and program"), style="text", width="14%"),
+        Column(say("Technique"), style="text", width="14%"),
+        Column(say("Outcome"), style="text", width="13%"),
+        Column(say("Reason"), style="text", width="37%"),
+        Column(say("Data sets and seeds"), style="text", width="22%"),
     ]
-    grid = Grid("Cells that gave no numbers", columns, style="prose")
+    grid = Grid(say("Cells that gave no numbers"), columns, style="prose")
     ordered = sorted(groups.items(), key=lambda item: item[0][2] == Status.UNSUPPORTED)
     rows = [
         [
             head(what),
             Entry(label),
-            Entry(words.STATUSES[Status(status)].title, gap.replace("_", " "), style="outcome"),
+            Entry(words.status(Status(status)).title, say(GAPS.get(gap, gap)), style="outcome"),
             Entry(reason),
             Entry(_where(results)),
         ]
@@ -77,15 +86,17 @@ def trouble_grid(study: Study) -> Grid | None:
 
 
 def _reason(result: Result) -> str:
-    return result.reason or "No reason was recorded."
+    return sentences(result.reason or "") or say("No reason was recorded.")
 
 
 def _where(results: list[Result]) -> str:
     seeds: dict[str, list[str]] = {}
     for result in results:
         seeds.setdefault(data_name(result.cell), []).append(str(result.cell.seed))
-    return "; ".join(
-        f"{data} (seed{'s' if len(found) > 1 else ''} {', '.join(found)})"
+    return say("; ").join(
+        say("{data} (seeds {seeds})" if len(found) > 1 else "{data} (seed {seeds})").format(
+            data=data, seeds=say(", ").join(found)
+        )
         for data, found in seeds.items()
     )
 

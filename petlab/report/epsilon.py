@@ -9,6 +9,7 @@ from typing import Any
 
 from petlab.report import words
 from petlab.report.interval import Estimate, estimate
+from petlab.report.language import paragraph, say
 from petlab.result import Result, Status
 
 PREFERRED = ("auc", "accuracy", "p_value_abs_error")
@@ -52,15 +53,23 @@ class Curve:
         title = words.metric(self.metric).title
         strict, loose = self.points[0], self.points[-1]
         said = [
-            f"With epsilon {strict.epsilon:.2g}, nobody can tell from the result whether one "
-            f"person was in the data with more than {_percent(strict)} certainty (50 % is a "
-            f"coin toss), and {title} is {_shown(strict.quality)};"
-            f" with epsilon {loose.epsilon:.2g} the limit is {_percent(loose)} and {title} "
-            f"is {_shown(loose.quality)}."
+            say(
+                "With epsilon {strict}, nobody can tell from the result whether one person was "
+                "in the data with more than {sure} certainty (50 % is a coin toss), and {title} "
+                "is {low}; with epsilon {loose} the limit is {unsure} and {title} is {high}.",
+                strict=f"{strict.epsilon:.2g}",
+                sure=_percent(strict),
+                title=title,
+                low=_shown(strict.quality),
+                loose=f"{loose.epsilon:.2g}",
+                unsure=_percent(loose),
+                high=_shown(loose.quality),
+            )
         ]
         if self.plain:
-            said.append(f"Without differential privacy it is {_shown(self.plain)}.")
-        return " ".join(said)
+            plain = _shown(self.plain)
+            said.append(say("Without differential privacy it is {value}.", value=plain))
+        return paragraph(said)
 
 
 def certainty(point: Point) -> float:
@@ -132,7 +141,10 @@ def _draw(axes: Any, found: Sequence[Curve]) -> None:
             label=curve.technique,
         )
     first = found[0]
-    levels = ((first.plain, "-", "no privacy"), (first.clipped, ":", "clipped, no noise"))
+    levels = (
+        (first.plain, "-", say("no privacy")),
+        (first.clipped, ":", say("clipped, no noise")),
+    )
     for level, style, label in levels:
         if level:
             axes.axhline(level.mean, color="#444444", linestyle=style, linewidth=0.9, label=label)
@@ -140,9 +152,12 @@ def _draw(axes: Any, found: Sequence[Curve]) -> None:
     axes.set_xticks(sorted({point.epsilon for curve in found for point in curve.points}))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.2g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("epsilon (accounted, logarithmic; smaller is more private)", fontsize=8)
+    label = say("epsilon (accounted, no unit, logarithmic; smaller is more private)")
+    axes.set_xlabel(label, fontsize=8)
     title = words.metric(first.metric).title
-    axes.set_ylabel(f"{title}, mean and 95 % interval\n({first.better} is better)", fontsize=8)
+    better = say("higher is better") if first.better == "higher" else say("lower is better")
+    interval = say("{metric}, mean and 95 % interval", metric=title)
+    axes.set_ylabel(f"{interval}\n({better})", fontsize=8)
     axes.grid(True, color="#e3e3e3", linewidth=0.6)
     axes.legend(fontsize=8, frameon=False)
     for side in ("top", "right"):

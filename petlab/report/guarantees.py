@@ -7,6 +7,7 @@ from collections import Counter
 
 from petlab.report import rounding, words
 from petlab.report.grid import Column, Entry, Grid, Group, head, number
+from petlab.report.language import say, sentences
 from petlab.report.study import Study
 from petlab.result import Guarantee, Result
 
@@ -14,14 +15,14 @@ from petlab.result import Guarantee, Result
 def guarantee_grid(study: Study) -> Grid:
     """Make one row per technique and promise; equal promises share a row."""
     columns = [
-        Column("Technique", style="text", width="10%"),
-        Column("Protects", style="text", width="18%"),
-        Column("What is not protected", style="text", width="27%"),
-        Column("Must be trusted", "with what they receive", style="text", width="15%"),
-        Column("Adversary", style="text", width="13%"),
-        Column("Strength", style="text", width="17%"),
+        Column(say("Technique"), style="text", width="10%"),
+        Column(say("Protects"), style="text", width="18%"),
+        Column(say("What is not protected"), style="text", width="27%"),
+        Column(say("Must be trusted"), say("with what they receive"), style="text", width="15%"),
+        Column(say("Adversary"), style="text", width="13%"),
+        Column(say("Strength"), style="text", width="17%"),
     ]
-    grid = Grid("What each technique guarantees, and what it does not", columns, style="prose")
+    grid = Grid(say("What each technique guarantees, and what it does not"), columns, style="prose")
     groups: dict[tuple[object, ...], list[Result]] = {}
     for result in study.ok:
         if result.guarantee:
@@ -68,11 +69,14 @@ def _row(label: str, results: list[Result], *, alone: bool) -> list[Entry]:
     where = list(dict.fromkeys(f"{r.cell.task}/{r.cell.program}" for r in results))
     trusted = [_trusted(party, results) for party in guarantee.trusted]
     return [
-        head(label, below="all its programs" if alone else ", ".join(where)),
-        Entry(guarantee.protects, below=words.kind(guarantee.kind)),
-        Entry(guarantee.not_protected, style="text exposed"),
-        Entry("; ".join(trusted) or "nobody, as long as the adversary keeps to the next column"),
-        Entry(guarantee.adversary),
+        head(label, below=say("all its programs") if alone else ", ".join(where)),
+        Entry(sentences(guarantee.protects), below=words.kind(guarantee.kind)),
+        Entry(sentences(guarantee.not_protected), style="text exposed"),
+        Entry(
+            say("; ").join(trusted)
+            or say("nobody, as long as the adversary keeps to the next column")
+        ),
+        Entry(sentences(guarantee.adversary)),
         Entry(_strength(guarantee), below=_mechanisms(results)),
     ]
 
@@ -82,35 +86,42 @@ def _trusted(party: str, results: list[Result]) -> str:
     seen = dict.fromkeys(
         str(entry["what"]) for result in results for entry in result.views.get(party, [])
     )
-    return f"{party}: receives {', '.join(seen)}" if seen else party
+    name, received = sentences(party), say(", ").join(map(sentences, seen))
+    return say("{party}: receives {what}", party=name, what=received) if seen else name
 
 
 def _strength(guarantee: Guarantee) -> str:
     parts = []
     if guarantee.security_bits is not None:
-        parts.append(f"{guarantee.security_bits}-bit security")
+        parts.append(say("{n}-bit security", n=guarantee.security_bits))
     if guarantee.epsilon is not None:
         parts.append(
-            f"ε = {guarantee.epsilon:.4g}, δ = {rounding.power(guarantee.delta)} (accounted)"
+            say(
+                "ε = {epsilon}, δ = {delta} (accounted)",
+                epsilon=f"{guarantee.epsilon:.4g}",
+                delta=rounding.power(guarantee.delta),
+            )
         )
-    return "; ".join(parts) or "not quantified"
+    return say("; ").join(parts) or say("not quantified")
 
 
 def _mechanisms(results: list[Result]) -> str:
     found = dict.fromkeys(r.guarantee.mechanism for r in results if r.guarantee)
-    return "\n".join(sorted(mechanism for mechanism in found if mechanism))
+    return "\n".join(sorted(sentences(mechanism) for mechanism in found if mechanism))
 
 
 def _views(task: str, program: str, runs: dict[str, Result]) -> Grid:
     columns = [
-        Column("Technique", style="text", width="12%"),
-        Column("Party", style="text", width="16%"),
-        Column("receives", style="text", width="28%"),
-        Column("from", style="text", width="20%"),
-        Column("Messages", "measured", width="12%"),
-        Column("Bytes", "measured", width="12%"),
+        Column(say("Technique"), style="text", width="12%"),
+        Column(say("Party"), style="text", width="16%"),
+        Column(say("receives"), style="text", width="28%"),
+        Column(say("from"), style="text", width="20%"),
+        Column(say("Messages"), say("measured"), width="12%"),
+        Column(say("Bytes"), say("measured"), width="12%"),
     ]
-    grid = Grid(f"{task} / {program}: what each party received", columns, style="views")
+    grid = Grid(
+        say("{name}: what each party received", name=f"{task} / {program}"), columns, style="views"
+    )
     for technique, result in runs.items():
         lines = _lines(result)
         rows = []
@@ -121,7 +132,7 @@ def _views(task: str, program: str, runs: dict[str, Result]) -> Grid:
                 [
                     *first,
                     Entry(shown),
-                    Entry(what),
+                    Entry(sentences(what)),
                     Entry(sender),
                     number(rounding.count(messages)),
                     number(rounding.size(size)),
@@ -168,8 +179,8 @@ def _role(party: str, alike: bool) -> str:
 
 def _names(role: str, parties: set[str]) -> str:
     if role == "owner" and len(parties) > 1:
-        return f"{len(parties)} owners, together"
-    return next(iter(parties))
+        return say("{n} owners, together", n=len(parties))
+    return sentences(next(iter(parties)))
 
 
 def _is_owner(party: str) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
-from xml.sax.saxutils import escape
 
 from petlab.report import rounding, words
 from petlab.report.accuracy import blocks_of, direction, shown_metrics
 from petlab.report.epsilon import Curve, figure
 from petlab.report.interval import Estimate, estimate
+from petlab.report.language import say
 from petlab.report.study import Block, Study, Variant
+from petlab.report.svg import Drawing, drawing
 
 # Okabe and Ito's colours, apart also for colour-blind readers; the shape says the same.
 STYLES = (
@@ -29,29 +30,41 @@ PREFERRED = ("auc", "accuracy", "statistic_rel_error")
 COST = "wan_s"
 PANELS_ACROSS = 3
 SMALLEST_RANGE = 0.02
+ACROSS = "{cost} ({source}; unit at each mark, logarithmic)"
+UP = "{metric} minus reference (no unit)"
+ERROR = "{metric} (no unit)"
 PANEL_INCHES = (3.6, 2.7)
 
 
-def accuracy_against_cost(study: Study) -> str | None:
+def accuracy_against_cost(study: Study) -> Drawing | None:
     """Draw one panel per program; None when nothing can be drawn."""
     panels = [(key, blocks) for key in study.programs if (blocks := _drawable(study, *key))]
     if not panels:
         return None
-    from matplotlib import rc_context
+    names = say(", ").join(f"{task} / {program}" for (task, program), _ in panels)
+    text = say(
+        "One panel for each of {panels}. Across: time over a WAN, logarithmic. Up: the main "
+        "metric's distance from the independent reference. The accuracy and cost tables hold "
+        "the same numbers.",
+        panels=names,
+    )
+    return drawing(panels, partial(_figure, study), ("accuracy-against-cost", text))
 
-    with rc_context({"svg.hashsalt": "petlab", "svg.fonttype": "none", "font.size": 9}):
-        return _named(_svg(_figure(study, panels)), _describe(panels))
 
-
-def accuracy_against_epsilon(found: Sequence[Curve]) -> str | None:
+def accuracy_against_epsilon(found: Sequence[Curve]) -> Drawing | None:
     """Draw one panel per task and data set; None when no cell was run at two epsilons."""
     if not found:
         return None
-    from matplotlib import rc_context
-
-    with rc_context({"svg.hashsalt": "petlab-epsilon", "svg.fonttype": "none", "font.size": 9}):
-        text = "; ".join(f"{c.task} on {c.data} under {c.technique}" for c in found)
-        return _named(_svg(figure(found)), text, "Accuracy against epsilon")
+    places = [f"{c.task} / {c.data} / {c.technique}" for c in found]
+    panels = [
+        [c for c in found if (c.task, c.data) == key]
+        for key in dict.fromkeys((c.task, c.data) for c in found)
+    ]
+    return drawing(
+        panels,
+        lambda chosen: figure([curve for panel in chosen for curve in panel]),
+        ("accuracy-against-epsilon", say(", ").join(places)),
+    )
 
 
 def _drawable(study: Study, task: str, program: str) -> list[Block]:
@@ -116,11 +129,13 @@ def _panel(study: Study, axes: Any, blocks: list[Block], data: list[str]) -> Non
         axes.set_ylim(middle - below * SMALLEST_RANGE, middle + (1 - below) * SMALLEST_RANGE)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.axhline(0, color="#777777", linewidth=0.8, zorder=0)
-    better = "higher" if direction(blocks, name) == "higher" else "lower"
+    higher = direction(blocks, name) == "higher"
+    better = say("higher is better") if higher else say("lower is better")
     title = words.metric(name).title
-    own = name.endswith("_error")
-    axes.set_ylabel(f"{title}\n{'' if own else 'minus reference, '}{better} is better", fontsize=8)
-    axes.set_xlabel(f"{words.cost(COST).title} ({study.source(COST)}, logarithmic)", fontsize=8)
+    up = say(ERROR if name.endswith("_error") else UP, metric=title)
+    axes.set_ylabel(f"{up}\n{better}", fontsize=8)
+    across = say(ACROSS, cost=words.cost(COST).title, source=study.source(COST))
+    axes.set_xlabel(across, fontsize=8)
     axes.grid(True, which="major", color="#e3e3e3", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -189,7 +204,7 @@ def _legend(study: Study, panels: Any, data: list[str]) -> list[Any]:
                 color="#444444",
                 marker="o",
                 **_filling(fill, "#444444"),
-                label=_plain(f"data: {name}"),
+                label=_plain(say("data: {name}", name=name)),
                 **marks,
             )
         )
@@ -209,47 +224,12 @@ def _plain(text: str) -> str:
 
 
 def _style(study: Study, label: str) -> tuple[str, str]:
-    return STYLES[study.labels.index(label) % len(STYLES)]
+    place = study.labels.index(label)
+    # From the ninth on, a colour comes with another shape than at first.
+    shape = STYLES[(place + place // len(STYLES)) % len(STYLES)][1]
+    return STYLES[place % len(STYLES)][0], shape
 
 
 def _metric(blocks: list[Block]) -> str:
     shown = shown_metrics(blocks)
     return next((name for name in PREFERRED if name in shown), shown[0] if shown else "")
-
-
-def _svg(figure: Any) -> str:
-    from io import StringIO
-
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    stream = StringIO()
-    absent = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    FigureCanvasSVG(figure).print_svg(stream, metadata=absent)
-    return stream.getvalue()
-
-
-def _named(svg: str, description: str, title: str = "Accuracy against cost") -> str:
-    """Drop what only a file needs, and give screen readers a name and a description."""
-    body = svg[svg.index("<svg") :]
-    # Inside HTML neither namespace is needed, so that the page holds no address at all.
-    body = re.sub(r' xmlns(:xlink)?="[^"]*"', "", body).replace("xlink:href", "href")
-    body = re.sub(r' (width|height)="[0-9.]+pt"', "", body, count=2)
-    key = title.lower().replace(" ", "-")
-    heading = f'<title id="{key}-title">{escape(title)}</title>'
-    words_ = f'<desc id="{key}-text">{escape(description)}</desc>'
-    opening = f'<svg role="img" aria-labelledby="{key}-title {key}-text" '
-    return re.sub(
-        r"<svg ([^>]*)>",
-        lambda found: f"{opening}{found.group(1)}>{heading}{words_}",
-        body,
-        count=1,
-    )
-
-
-def _describe(panels: Sequence[tuple[tuple[str, str], list[Block]]]) -> str:
-    names = ", ".join(f"{task} {program}" for (task, program), _ in panels)
-    return (
-        f"One panel for each of {names}. Across: time over a WAN, logarithmic. Up: the "
-        "main metric's distance from the independent reference. The accuracy and cost tables "
-        "hold the same numbers."
-    )

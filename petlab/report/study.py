@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-from petlab.dataset import find_dataset
 from petlab.errors import PetlabError
-from petlab.registry import guards, setting_owners, tasks, technique_names, techniques
+from petlab.registry import setting_owners, tasks, technique_names
 from petlab.report.interval import NEGLIGIBLE, Estimate, estimate, verdict
+from petlab.report.language import say
+from petlab.report.titles import data_name
 from petlab.result import Cell, Result, Setting, Status
 from petlab.task import describe_settings
 
 BASELINE = "cleartext"
-
-
-def data_name(cell: Cell) -> str:
-    """Name of the data set, or of the user's own file."""
-    return Path(cell.data).stem if cell.data else cell.dataset
 
 
 @dataclass(frozen=True)
@@ -104,7 +98,8 @@ class Study:
     def source(self, cost: str) -> str:
         """Where a cost's numbers come from: "measured", "modelled", or both."""
         found = {r.costs[cost].source for r in self.ok if cost in r.costs}
-        return " or ".join(sorted(found))
+        first, *more = [say(name) for name in sorted(found)] or [""]
+        return say("{a} or {b}", a=first, b=more[0]) if more else first
 
     def common(self, task: str, program: str, technique: str) -> dict[str, Setting]:
         """Settings that a program's cells under a technique all share."""
@@ -217,37 +212,10 @@ class Study:
             == (cell.task, cell.program, cell.technique)
         ]
         if len({peer.parties for peer in peers}) > 1 and cell.parties is not None:
-            marks.append(f"{cell.parties} owners")
+            marks.append(say("{n} owners", n=cell.parties))
         if len({peer.partition for peer in peers}) > 1:
             marks.append(cell.partition)
         return f"{cell.technique} ({', '.join(marks)})" if marks else cell.technique
-
-
-def task_title(name: str) -> str:
-    """Title of a task for people."""
-    return tasks()[name].title if name in tasks() else name
-
-
-def technique_title(spec: str) -> str:
-    """Title of a technique for people, such as that of "fl" and of "dp" for "fl+dp"."""
-    known: dict[str, Any] = {**techniques(), **guards()}
-    first, *guarded = (known[part].title if part in known else part for part in spec.split("+"))
-    return " with ".join([first, *(title[:1].lower() + title[1:] for title in guarded)])
-
-
-def program_title(task: str, program: str) -> str:
-    """First line of a program's docstring."""
-    known = tasks()[task].programs if task in tasks() else {}
-    return known[program].summary if program in known else ""
-
-
-def data_title(cell: Cell) -> str:
-    """Title of the data set as its card has it."""
-    try:
-        card = find_dataset(cell.dataset, data=cell.data, card=cell.card).card
-    except (PetlabError, OSError):
-        return data_name(cell)
-    return card.title or data_name(cell)
 
 
 def _order(result: Result) -> tuple[object, ...]:

@@ -12,18 +12,13 @@ from petlab.report.accuracy import blocks_of, outcome, shown_metrics
 from petlab.report.costs import COMPARED
 from petlab.report.grid import Column, Entry, Grid, Group, head
 from petlab.report.interval import estimate
-from petlab.report.study import (
-    BASELINE,
-    Block,
-    Study,
-    Variant,
-    data_title,
-    task_title,
-    technique_title,
-)
+from petlab.report.language import listed, paragraph, say, sentences
+from petlab.report.study import BASELINE, Block, Study, Variant
+from petlab.report.titles import data_title, mid_sentence, task_title, technique_title
 
 SHORT_RUN_S = 0.02
 """Below this a cleartext run is mostly fixed overhead."""
+TALLIED = {"same": "the same as cleartext", "1 seed": "different on one seed"}
 
 
 @dataclass(frozen=True)
@@ -40,18 +35,25 @@ class Lesson:
 def asked(study: Study) -> list[str]:
     """Say what was compared, on which data."""
     cells = [result.cell for result in study.results]
-    tasks = dict.fromkeys(_mid_sentence(task_title(cell.task)) for cell in cells)
+    tasks = dict.fromkeys(mid_sentence(task_title(cell.task)) for cell in cells)
     data = dict.fromkeys(data_title(cell) for cell in cells)
     techniques = dict.fromkeys(
-        f"{_mid_sentence(technique_title(cell.technique))} [{cell.technique}]" for cell in cells
+        f"{mid_sentence(technique_title(cell.technique))} [{cell.technique}]" for cell in cells
     )
     seeds = sorted({cell.seed for cell in cells})
-    repeats = f"with seeds {_list(map(str, seeds))}" if len(seeds) > 1 else f"with seed {seeds[0]}"
     return [
-        f"Which privacy-enhancing technique suits which analysis? Compared here: "
-        f"{_list(techniques)}. Analyses: {_list(tasks)}.",
-        f"Data: {'; '.join(data)}. For one data set and seed, every technique got the same records "
-        f"and the same split. Run {repeats}.",
+        say(
+            "Which privacy-enhancing technique suits which analysis? Compared here: {techniques}. "
+            "Analyses: {analyses}.",
+            techniques=listed(techniques),
+            analyses=listed(tasks),
+        ),
+        say(
+            "Data: {data}. For one data set and seed, every technique got the same records and "
+            "the same split. Seeds: {seeds}.",
+            data=say("; ").join(data),
+            seeds=listed(map(str, seeds)),
+        ),
     ]
 
 
@@ -59,8 +61,8 @@ def outcome_counts(study: Study) -> list[tuple[str, int, str]]:
     """Title, number and meaning of each status that occurs."""
     counted = Counter(result.status for result in study.results)
     return [
-        (term.title, counted[status], term.meaning)
-        for status, term in words.STATUSES.items()
+        (words.status(status).title, counted[status], words.status(status).meaning)
+        for status in words.STATUSES
         if counted[status]
     ]
 
@@ -90,16 +92,22 @@ def cautions(study: Study) -> list[str]:
     short = [t for t in times if t is not None and t < SHORT_RUN_S]
     if short:
         found.append(
-            f"{len(short)} of {len(times)} runs took less than {rounding.seconds(SHORT_RUN_S)}: "
-            "multiples of so short a time say little, and more about fixed overhead than about "
-            "larger data."
+            say(
+                "{n} of {total} runs took less than {limit}: multiples of so short a time say "
+                "little, and more about fixed overhead than about larger data.",
+                n=len(short),
+                total=len(times),
+                limit=rounding.seconds(SHORT_RUN_S),
+            )
         )
     if len({result.cell.seed for result in study.results}) == 1:
-        found.append("One seed: nothing here tells a small difference from chance.")
+        found.append(say("One seed: nothing here tells a small difference from chance."))
     else:
         found.append(
-            "Intervals are over seeds: they show what splits, initial models and noise do, not "
-            "what another population would."
+            say(
+                "Intervals are over seeds: they show what splits, initial models and noise do, "
+                "not what another population would."
+            )
         )
     return found
 
@@ -109,15 +117,15 @@ def glance_grids(study: Study) -> list[Grid]:
     labels = [label for label in study.labels if _ran(study, label)]
     single = [label for label in labels if "+" not in label]
     composed = [label for label in labels if "+" in label]
-    title = "At a glance: the main metric, and the cost against cleartext"
+    title = say("At a glance: the main metric, and the cost against cleartext")
     grids = [_glance_grid(study, single, title)]
     if composed:
-        grids.append(_glance_grid(study, composed, "Compositions at a glance"))
+        grids.append(_glance_grid(study, composed, say("Compositions at a glance")))
     return grids
 
 
 def _glance_grid(study: Study, labels: list[str], title: str) -> Grid:
-    columns = [Column("Task and program", "main metric", style="text", width="17%")]
+    columns = [Column(say("Task and program"), say("main metric"), style="text", width="17%")]
     columns += [Column(label, style="glance") for label in labels]
     grid = Grid(title, columns)
     grid.style = "glance"
@@ -138,7 +146,7 @@ def _glance(study: Study, blocks: list[Block], label: str, name: str) -> Entry:
     found = [v for b in blocks for v in b.variants if v.label == label]
     ran = [v for v in found if v.ok]
     if not found:
-        return Entry("not run", style="glance gap")
+        return Entry(say("not run"), style="glance gap")
     if not ran:
         return Entry(outcome(found[0]), style="glance gap")
     if label == BASELINE:
@@ -147,7 +155,7 @@ def _glance(study: Study, blocks: list[Block], label: str, name: str) -> Entry:
     judged, style = _judged(study, ran, name)
     below = [
         f"{title} {_factors(study, ran, cost)}"
-        for title, cost in (("WAN time", "wan_s"), ("traffic", "bytes"))
+        for title, cost in ((say("WAN time"), "wan_s"), (say("traffic"), "bytes"))
         if any(study.factor(variant, cost) is not None for variant in ran)
     ]
     return Entry(judged, "\n".join(below), style=f"glance {style}")
@@ -162,28 +170,29 @@ def _judged(study: Study, variants: list[Variant], name: str) -> tuple[str, str]
             means.append(found.mean)
             verdicts.append(judged)
     if not means:
-        return "no cleartext run", ""
+        return say("no cleartext run"), ""
     if set(verdicts) == {"same"}:
-        return "same as cleartext", "same"
+        return say("same as cleartext"), "same"
     text = _range(means, partial(_signed, name))
     if "worse" in verdicts:
-        return f"{text} worse", "worse"
+        return f"{text} {say('worse')}", "worse"
     if "better" in verdicts:
-        return f"{text} better", "better"
-    return f"{text} {'inconclusive' if 'inconclusive' in verdicts else '(1 seed)'}", ""
+        return f"{text} {say('better')}", "better"
+    return f"{text} {say('inconclusive' if 'inconclusive' in verdicts else '(1 seed)')}", ""
 
 
 def _kept(study: Study, variants: list[tuple[Block, Variant]]) -> str:
     if variants[0][1].technique == BASELINE:
-        return "The baseline: what the same program gives without protection."
+        return say("The baseline: what the same program gives without protection.")
     per_metric: dict[str, list[Variant]] = {}
     for block, variant in variants:
         shown = shown_metrics(blocks_of(study, block.task, block.program))
         per_metric.setdefault(shown[0], []).append(variant)
     parts = []
     for name, found in per_metric.items():
-        parts.append(f"{words.metric(name).title}: {_tally(study, found, name)}.")
-    return " ".join(parts)
+        tally = _tally(study, found, name)
+        parts.append(say("{metric}: {tally}.", metric=words.metric(name).title, tally=tally))
+    return paragraph(parts)
 
 
 def _tally(study: Study, variants: list[Variant], name: str) -> str:
@@ -195,15 +204,15 @@ def _tally(study: Study, variants: list[Variant], name: str) -> str:
             judged.setdefault(text, []).append(found.mean)
     total = sum(map(len, judged.values()))
     if not total:
-        return "no cleartext run to compare with"
+        return say("no cleartext run to compare with")
     parts = []
     for text, means in sorted(judged.items(), key=lambda item: item[0] != "same"):
         where = "" if text == "same" else f" ({_range(means, partial(_signed, name))})"
-        said = {"same": "the same as cleartext", "1 seed": "different on one seed"}.get(text, text)
+        said = say(TALLIED.get(text, text)) + where
         if len(means) == total:
-            return f"{said} in {total} of {total} comparisons{where}"
-        parts.append(f"{len(means)} {said}{where}")
-    return f"of {total} comparisons, {', '.join(parts)}"
+            return say("{verdict} in {n} of {n} comparisons", verdict=said, n=total)
+        parts.append(say("{n} {verdict}", n=len(means), verdict=said))
+    return say("of {n} comparisons, {parts}", n=total, parts=say(", ").join(parts))
 
 
 def _signed(name: str, value: float) -> str:
@@ -212,14 +221,23 @@ def _signed(name: str, value: float) -> str:
 
 def _multiples(study: Study, variants: list[tuple[Block, Variant]]) -> str:
     if variants[0][1].technique == BASELINE:
-        return "1 by definition."
+        return say("1 by definition.")
     found = [variant for _, variant in variants]
     parts = [
-        f"{words.cost(name).title} {_factors(study, found, name)} ({study.source(name)})"
+        say(
+            "{cost} {factor} ({source})",
+            cost=words.cost(name).title,
+            factor=_factors(study, found, name),
+            source=study.source(name),
+        )
         for name in COMPARED
         if any(study.factor(variant, name) is not None for variant in found)
     ]
-    return f"{'; '.join(parts)}." if parts else "No cleartext run to compare with."
+    return (
+        say("{parts}.", parts=say("; ").join(parts))
+        if parts
+        else say("No cleartext run to compare with.")
+    )
 
 
 def _exposed(variants: list[tuple[Block, Variant]]) -> str:
@@ -229,7 +247,7 @@ def _exposed(variants: list[tuple[Block, Variant]]) -> str:
         for result in variant.ok
         if result.guarantee
     )
-    return " ".join(texts) or "Not stated."
+    return paragraph(map(sentences, texts)) or say("Not stated.")
 
 
 def _factors(study: Study, variants: Iterable[Variant], cost: str) -> str:
@@ -239,20 +257,8 @@ def _factors(study: Study, variants: Iterable[Variant], cost: str) -> str:
 
 def _range(values: list[float], show: Callable[[float], str]) -> str:
     texts = list(dict.fromkeys(show(value) for value in (min(values), max(values))))
-    return " to ".join(texts)
+    return say("{a} to {b}", a=texts[0], b=texts[-1]) if len(texts) > 1 else texts[0]
 
 
 def _ran(study: Study, label: str) -> bool:
     return any(v.label == label for b in study.blocks for v in b.variants)
-
-
-def _list(items: Iterable[str]) -> str:
-    found = list(items)
-    if len(found) < 2:
-        return "".join(found)
-    return f"{', '.join(found[:-1])} and {found[-1]}"
-
-
-def _mid_sentence(title: str) -> str:
-    """Lower the first letter, unless it starts an abbreviation."""
-    return title[:1].lower() + title[1:] if title[1:2].islower() else title

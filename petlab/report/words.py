@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from petlab.report.language import say
 from petlab.result import Status
 
 
@@ -13,6 +15,11 @@ class Term:
 
     title: str
     meaning: str
+
+    @property
+    def spoken(self) -> Term:
+        """The same in the report's language."""
+        return Term(say(self.title), say(self.meaning))
 
 
 # In the order in which they tell most: a table shows the first few that a task has.
@@ -123,12 +130,12 @@ KINDS = {
 
 def metric(name: str) -> Term:
     """Return the term of a metric, also of one that is not listed here."""
-    return METRICS.get(name, Term(name.replace("_", " "), "Defined by its task."))
+    return _term(METRICS, name, "Defined by its task.")
 
 
 def cost(name: str) -> Term:
     """Return the term of a cost, also of one that is not listed here."""
-    return COSTS.get(name, Term(name.replace("_", " "), "Defined by its technique."))
+    return _term(COSTS, name, "Defined by its technique.")
 
 
 def telling(names: set[str]) -> list[str]:
@@ -139,4 +146,18 @@ def telling(names: set[str]) -> list[str]:
 
 def kind(name: str) -> str:
     """Phrase a guarantee's kind, such as "input+output"."""
-    return "; ".join(KINDS.get(part, part) for part in name.split("+"))
+    return say("; ").join(say(KINDS[p]) if p in KINDS else p for p in name.split("+"))
+
+
+def status(found: Status) -> Term:
+    """Return the term of a status."""
+    return STATUSES[found].spoken
+
+
+def source(name: str) -> str:
+    """Phrase where a number comes from, such as "measured"."""
+    return say(name)
+
+
+def _term(terms: Mapping[str, Term], name: str, otherwise: str) -> Term:
+    return terms[name].spoken if name in terms else Term(name.replace("_", " "), say(otherwise))

@@ -1,0 +1,72 @@
+"""What stays exposed, in words for readers who know no cryptography."""
+
+from __future__ import annotations
+
+import re
+
+from petlab.report.language import say, sentences
+from petlab.result import Guarantee
+
+PLAIN = {
+    "All records, towards the analyst; links are encrypted.": (
+        "The analyst sees every record; only the way there is encrypted."
+    ),
+    "Every owner's single update, which the aggregator reads in the clear: gradients and "
+    "statistics of few records can be inverted.": (
+        "The aggregator reads what each organisation contributes, and can sometimes rebuild "
+        "records from it."
+    ),
+    "The resulting model.": "Whoever reads the resulting model can learn from it.",
+    "What is opened to its reader.": "Whoever reads the result learns what it tells.",
+    "What the analyst reads.": "Whoever reads the result learns what it tells.",
+    "What is opened to the analyst.": "Whoever reads the result learns what it tells.",
+    "A reader who colludes with the server opens single contributions.": (
+        "If a reader and the server join forces, they see what each organisation contributed."
+    ),
+    "A reader who colludes with the aggregator opens single contributions.": (
+        "If a reader and the aggregator join forces, they see what each organisation contributed."
+    ),
+    "Ciphertext noise is not flooded: decrypted scores must not be shown to the server "
+    "(IND-CPA-D), and a reader may learn something of a plain operand from the noise (no circuit "
+    "privacy).": (
+        "Decrypted results must not be handed back to the server, which could use them against "
+        "the key."
+    ),
+    "What is opened to its reader, and whether all values kept to their declared ranges; sizes "
+    "and the program, which are public.": (
+        "Whoever reads the result learns what it tells; sizes and the program are public."
+    ),
+    "A compute party that deviates from the protocol can falsify results.": (
+        "A computing party that breaks the rules can falsify the result."
+    ),
+    "The dealer and one compute party together open every input.": (
+        "If the dealer and one computing party join forces, they see every record."
+    ),
+    "A simulation: the kernel and its administrator can read the process' memory.": (
+        "Here the enclave is simulated: the computer's administrator can read everything."
+    ),
+    "A simulation: the kernel and its administrator can read the enclave's memory.": (
+        "Here the enclave is simulated: the computer's administrator can read everything."
+    ),
+    "Real enclaves leak through side channels such as memory access patterns.": (
+        "Real enclaves have been broken by watching their memory accesses."
+    ),
+    "What the program sends to the owners, which the aggregator carries in the clear: it sees "
+    "the model of each round, and so how sums moved it.": (
+        "The aggregator sees the model of every round, though no single contribution."
+    ),
+    "The curator holds all records and knows the noise.": (
+        "The curator sees every record and knows the noise."
+    ),
+    "Each owner knows its own noise.": "Each organisation knows its own share of the noise.",
+    "Conclusions about people that hold whether or not they are in the data.": (
+        "What is true of people in general can be concluded about anybody, in the data or not."
+    ),
+    "Everything that is opened.": "Everything that is opened is unprotected.",
+}
+
+
+def plain(guarantee: Guarantee) -> list[str]:
+    """Say what a guarantee leaves open, a sentence each; what has no plain form as it stands."""
+    found = re.split(r"(?<=\.)\s+", guarantee.not_protected)
+    return list(dict.fromkeys(say(PLAIN[s]) if s in PLAIN else sentences(s) for s in found))
