@@ -96,6 +96,17 @@ class Comparison:
             scaled=self.scaled,
         )
 
+    @property
+    def plot(self) -> Any:
+        """Loss of the main score against time over a WAN, as an SVG for notebooks."""
+        from IPython.display import SVG
+
+        from petlab.report.plot import accuracy_against_cost
+        from petlab.report.study import Study
+
+        drawing = accuracy_against_cost(Study(self.results))
+        return None if drawing is None else SVG(drawing.printed[0])
+
     def __repr__(self) -> str:
         return "\n\n".join(map(repr, (self.accuracy, self.cost, self.decision)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,15 @@ def test_short_list_is_in_order_of_what_is_preferred():
 def test_cleartext_is_never_recommended():
     """It is what losses are measured against."""
     assert names(asked(""), "met") == []
+
+
+def test_a_twin_without_protection_is_never_recommended():
+    """It loses least because it adds no noise."""
+    twins = [
+        replace(r, cell=replace(r.cell, settings={"twin": "clip-only"}))
+        for r in results("dp", 0.9, 0.91, 0.92)
+    ]
+    assert asked("", twins).judged == ()
 
 
 def test_losses_are_paired_with_cleartext_of_the_same_seed():

@@ -131,7 +131,9 @@ def decide(
     """
     if prefer not in (*words.COSTS, "price"):
         raise unknown("cost", prefer, [*words.COSTS, "price"])
-    study, wanted = Study(results), tuple(requirements)
+    # A twin without noise is there to be compared with, never to be chosen.
+    chosen = [r for r in results if not r.cell.settings.get("twin")]
+    study, wanted = Study(chosen), tuple(requirements)
     titles: dict[str, list[Block]] = {}
     for block in study.blocks:
         titles.setdefault(_title(block), []).append(block)

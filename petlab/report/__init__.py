@@ -116,7 +116,5 @@ def _decision(
         for r in study.results
         if r.cell.task in known
         and r.cell.program in known[r.cell.task].programs
-        # A twin without noise is there to be compared with, never to be chosen.
-        and not r.cell.settings.get("twin")
     ]
     return decide(there, requirements, prefer=prefer, prices=prices)
