@@ -3,6 +3,8 @@
 PYTHON      ?= python3
 SWEEP       ?= notebooks/sweeps/smoke.yml
 JOBS        ?= 2
+# Test files beside each other; the tests of one file share what they start.
+BESIDE      := -n $(JOBS) --dist loadfile
 # Where pip may find a torch without CUDA (on x86-64 Linux, PyPI's own is several GB).
 # Skipped at once where it cannot be reached; `make setup TORCH_INDEX=` does not ask it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -40,10 +42,10 @@ demo: $(STAMP)  ## Set up, run a small sweep over all techniques, write the repo
 	$(BIN)/petlab report --results reports/results --out reports/site
 
 test: lint  ## Lint, types and every test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(BESIDE)
 
 check: lint  ## Lint, types and the fast tests (under a minute)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q $(BESIDE) -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check --quiet .
