@@ -114,7 +114,6 @@ def _decision(
     there = [
         r
         for r in study.results
-        if r.cell.task in known
-        and r.cell.program in known[r.cell.task].programs
+        if r.cell.task in known and r.cell.program in known[r.cell.task].programs
     ]
     return decide(there, requirements, prefer=prefer, prices=prices)
