@@ -213,7 +213,7 @@ def test_each_moment_is_booked_on_the_innermost_phase() -> None:
     elapsed = time.perf_counter() - started
     assert meter.phases["protect"].wall_s == pytest.approx(0.06, abs=0.03)
     assert meter.phases["compute"].wall_s == pytest.approx(0.06, abs=0.03)
-    assert meter.wall_s == pytest.approx(elapsed, abs=0.005)
+    assert meter.wall_s == pytest.approx(elapsed, abs=0.03)
     clock = transcript.timelines[0].clock
     assert clock["owner-1"] == pytest.approx(elapsed, abs=0.005)
     assert clock["analyst"] < 0.01
