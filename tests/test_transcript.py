@@ -202,6 +202,7 @@ def test_rounds_add_up_their_latencies() -> None:
 def test_each_moment_is_booked_on_the_innermost_phase() -> None:
     """A phase inside another pauses it, and both modelled and real clocks see the same."""
     transcript = Transcript()
+    before = time.perf_counter()
     meter = Meter(transcript, party="analyst")
     started = time.perf_counter()
     with meter.phase("compute", party="owner-1"):
@@ -209,14 +210,16 @@ def test_each_moment_is_booked_on_the_innermost_phase() -> None:
         with meter.phase("protect", party="owner-1"):
             time.sleep(0.06)
         time.sleep(0.03)
+    closing = time.perf_counter()
     meter.mark()
-    elapsed = time.perf_counter() - started
+    end = time.perf_counter()
     assert meter.phases["protect"].wall_s == pytest.approx(0.06, abs=0.03)
     assert meter.phases["compute"].wall_s == pytest.approx(0.06, abs=0.03)
-    assert meter.wall_s == pytest.approx(elapsed, abs=0.03)
+    assert closing - started <= meter.wall_s + 1e-9
+    assert meter.wall_s <= end - before + 1e-9
     clock = transcript.timelines[0].clock
-    assert clock["owner-1"] == pytest.approx(elapsed, abs=0.005)
-    assert clock["analyst"] < 0.01
+    assert 0.12 <= clock["owner-1"] <= closing - started
+    assert clock["owner-1"] + clock["analyst"] == pytest.approx(meter.wall_s, abs=1e-9)
 
 
 def test_phase_that_fails_is_left() -> None:
