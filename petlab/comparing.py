@@ -10,6 +10,7 @@ from typing import Any
 from petlab.api import check_parameters, run_together
 from petlab.decision import Prices, parse_requirements
 from petlab.decision.decide import PREFER
+from petlab.decision.requirement import refuse_scores_of_nobody
 from petlab.errors import PetlabError, UsageError, unknown
 from petlab.evaluator import evaluate, prepare
 from petlab.literals import parse_settings
@@ -76,7 +77,8 @@ def compare(
     Raises
     ------
     UsageError
-        A name is unknown, or a constraint cannot be read. Nothing was run.
+        A name is unknown, or a constraint cannot be read: nothing was run. Or a constraint is
+        on a score that the task does not have: only the reference was run.
     """
     if to:
         check_sizes(to)
@@ -85,11 +87,14 @@ def compare(
         raise UsageError("seeds and jobs are at least 1.")
     groups = _groups(task, program, techniques, seeds, cell)
     store = Store(Path(out)) if out else None
-    results = []
-    for result in _run(groups, jobs=jobs, timeout_s=timeout_s):
-        results.append(result)
-        if store:
-            store.write(result)
+    results: list[Result] = []
+    references = sum(cells[0].technique == BASELINE for cells in groups)
+    for part in (groups[:references], groups[references:]):
+        for result in _run(part, jobs=jobs, timeout_s=timeout_s):
+            results.append(result)
+            if store:
+                store.write(result)
+        refuse_scores_of_nobody(wanted, results)
     scaled = _scaled(results, to, prices, repeats=seeds, jobs=jobs) if to else None
     return Comparison(results, wanted, prefer, prices, scaled)
 

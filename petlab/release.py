@@ -73,6 +73,12 @@ class Release(Protocol):
         """Book one release, and say which noise its total carries."""
         ...
 
-    def guarantee(self, inputs: Guarantee) -> Guarantee:
-        """State what the outputs are protected by, on top of how inputs were."""
+    def guarantee(self, inputs: Guarantee, *, aggregator: str) -> Guarantee:
+        """State what the outputs are protected by, on top of how inputs were.
+
+        Parameters
+        ----------
+        aggregator
+            Name of the party that adds contributions, and noise where it is to.
+        """
         ...

@@ -161,7 +161,9 @@ class Session(Arrays):
     def guarantee(self) -> Guarantee:
         """State what was protected against whom, from what actually ran."""
         inputs = self._guarantee()
-        return self.release.guarantee(inputs) if self.release else inputs
+        return (
+            self.release.guarantee(inputs, aggregator=self.aggregator) if self.release else inputs
+        )
 
     def _set_up(self) -> None:
         """Make keys and whatever else does not depend on data."""

@@ -212,6 +212,34 @@ def test_constraints_that_mean_nothing_are_refused(text: str, match: str):
         parse_requirements(text)
 
 
+def test_a_constraint_on_a_score_that_nobody_has_is_refused():
+    """It would rule everything out; the scores that there are are named."""
+    with pytest.raises(UsageError, match="auc"):
+        decide(BASE, parse_requirements("f1_loss<=0.1"))
+
+
+def test_compare_refuses_a_score_that_the_task_does_not_have():
+    """After the reference, before anything that takes long."""
+    with pytest.raises(UsageError, match="auc"):
+        petlab.compare("chi2", dataset="heart", techniques=["he"], require="auc_loss<=0.02")
+
+
+def test_a_constraint_on_another_questions_score_is_not_held_against_anybody():
+    """And the question says so."""
+    cell = Cell("chi2", technique="he", dataset="heart")
+    counts = [
+        Result(
+            replace(cell, technique=t), Status.OK, quality={"p_value": Metric(0.1, 0.1, "lower")}
+        )
+        for t in ("cleartext", "he")
+    ]
+    pool = [*counts, *BASE, *results("he", 0.9, 0.91, 0.92)]
+    decision = decide(pool, parse_requirements("auc_loss<=0.02"))
+    other = next(q for q in decision.questions if "chi" in q.title.lower())
+    assert names(other, "met") == ["he"]
+    assert "Not held against anybody: no such score here:\n  auc_loss<=0.02" in repr(decision)
+
+
 def test_unknown_preference_and_price_are_refused():
     """Close names are offered."""
     with pytest.raises(UsageError, match="wan_s"):

@@ -179,7 +179,9 @@ def test_unused_releases_are_not_refunded() -> None:
     release = curator(Settings(epsilon=1.0, mechanism="gaussian"), plan_of(10))
     released(release, np.zeros(4), counts_contribution())
     release.account(counts_contribution(), owners=1, grid=0.0)
-    assert release.guarantee(NOTHING).epsilon == pytest.approx(1.0, rel=1e-6)
+    assert release.guarantee(NOTHING, aggregator="aggregator").epsilon == pytest.approx(
+        1.0, rel=1e-6
+    )
 
 
 # The noise.
@@ -412,7 +414,7 @@ def test_observed_ranges_are_named_as_not_protected() -> None:
     """A range that was read off the data is not covered by epsilon."""
     release = curator(Settings(), plan_of(1, observed=("age", "income")))
     released(release, np.zeros(4), counts_contribution())
-    assert "age, income" in release.guarantee(NOTHING).not_protected
+    assert "age, income" in release.guarantee(NOTHING, aggregator="aggregator").not_protected
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,9 @@ def test_printed_epsilon_of_every_release_is_that_of_the_noise_added(
     theirs = independent_epsilon(multipliers[0], ran.plan.releases)
     assert ran.guarantee.epsilon == pytest.approx(theirs, rel=0.02)
     assert ran.guarantee.epsilon == pytest.approx(2.0, rel=1e-6)
-    assert f"noise by the {place}" in ran.guarantee.mechanism
+    adder = "server" if (spec, place) == ("he+dp", "aggregator") else place
+    assert f"noise by the {adder}" in ran.guarantee.mechanism
+    assert ran.guarantee.trusted == (() if place == "owners" else (adder,))
 
 
 # Shares of noise, and noise on single updates.

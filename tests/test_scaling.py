@@ -91,6 +91,25 @@ def test_a_poor_fit_is_not_used():
     assert "no law fits" in str(extrapolated.reason)
 
 
+def test_a_step_more_or_less_is_not_read_as_growth():
+    """Newton fits of some seeds need eight steps, of others seven: no square in parties."""
+    to = {"parties": 30.0}
+    plan = design(BASE, to)
+    seen = {2.0: [21.0] * 5, 4.0: [24.0, 21, 21, 24, 21], 8.0: [21.0, 24, 21, 24, 24]}
+    made = {p.cell.digest: seen[p.sizes["parties"]] for p in plan.points}
+    extrapolated = extrapolate("rounds", plan, made, to)
+    assert extrapolated.value == pytest.approx(22, abs=1.5)
+    assert extrapolated.high is not None
+    assert extrapolated.high > 25, "that they grow is not ruled out either"
+
+
+def test_growth_beyond_the_noise_is_found():
+    """Work that doubles with the owners, whose repeats differ by a tenth."""
+    extrapolated = found(lambda s: 0.1 + 0.05 * s["parties"], {"parties": 32.0}, noise=0.1)
+    assert extrapolated.laws == {"parties": "linear"}
+    assert extrapolated.value == pytest.approx(1.7, rel=0.15)
+
+
 def test_times_too_short_are_not_extrapolated():
     """Only times: bytes and rounds are exact however few."""
     plan = design(BASE, {"records": 4000.0})

@@ -23,7 +23,7 @@ def register(add: AddCommand) -> None:
         metavar="NAME=SIZE",
         help="records=5000000 features=50 parties=30: one or more of them",
     )
-    command.add_argument("--repeats", type=int, default=3, help="runs at each size (default 3)")
+    command.add_argument("--repeats", type=int, default=5, help="runs at each size (default 5)")
     command.add_argument(
         "--price", nargs="+", metavar="NAME=AMOUNT", help="cpu_h=0.05 gb=0.09: adds the price"
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from petlab.decision.evidence import Candidate, Finding
 from petlab.decision.price import Prices
-from petlab.decision.requirement import LOSS, Requirement
+from petlab.decision.requirement import LOSS, Requirement, refuse_scores_of_nobody
 from petlab.errors import unknown
 from petlab.registry import find_program, find_task
 from petlab.report import words
@@ -57,12 +57,15 @@ class Question:
         All that have numbers, cleartext aside: those with least of what is preferred first.
     impossible
         Technique and program, and why there is no number.
+    foreign
+        Constraints that are not held against anybody: they are on scores of other questions.
     """
 
     title: str
     prefer: str
     judged: tuple[Judged, ...]
     impossible: tuple[tuple[str, str], ...]
+    foreign: tuple[Requirement, ...] = ()
 
     def with_verdict(self, verdict: str) -> list[Judged]:
         """Candidates that are "met", "undecided" or "missed"."""
@@ -127,13 +130,14 @@ def decide(
     Raises
     ------
     UsageError
-        `prefer` is no cost.
+        `prefer` is no cost, or a constraint is on a score that no result has.
     """
     if prefer not in (*words.COSTS, "price"):
         raise unknown("cost", prefer, [*words.COSTS, "price"])
     # A twin without noise is there to be compared with, never to be chosen.
     chosen = [r for r in results if not r.cell.settings.get("twin")]
     study, wanted = Study(chosen), tuple(requirements)
+    refuse_scores_of_nobody(wanted, chosen)
     titles: dict[str, list[Block]] = {}
     for block in study.blocks:
         titles.setdefault(_title(block), []).append(block)
@@ -162,6 +166,9 @@ def _question(
     make: Callable[[Block, Variant], Candidate],
 ) -> Question:
     judged, impossible = [], []
+    there = {name for block in blocks for name in _scores(block)}
+    foreign = tuple(r for r in requirements if there and r.score and r.score not in there)
+    held = [requirement for requirement in requirements if requirement not in foreign]
     for block in blocks:
         for variant in block.variants:
             if variant.technique == BASELINE:
@@ -170,10 +177,15 @@ def _question(
                 impossible.append((f"{variant.label}, {block.program}", _why(variant.results)))
                 continue
             candidate = make(block, variant)
-            findings = tuple(candidate.finding(requirement) for requirement in requirements)
+            findings = tuple(candidate.finding(requirement) for requirement in held)
             judged.append(Judged(candidate, findings))
     judged.sort(key=lambda j: _amount(j, prefer))
-    return Question(title, prefer, tuple(judged), tuple(impossible))
+    return Question(title, prefer, tuple(judged), tuple(impossible), foreign)
+
+
+def _scores(block: Block) -> set[str]:
+    found = [result for variant in block.variants for result in variant.ok]
+    return {name for result in found for name in (*result.quality, *result.exposure)}
 
 
 def _why(results: Sequence[Result]) -> str:

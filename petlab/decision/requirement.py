@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from petlab.errors import UsageError, unknown
 from petlab.report import words
+from petlab.result import Result
 
 LOSS = "_loss"
 EXPOSURES = ("membership_auc", "membership_tpr", "membership_advantage")
@@ -50,6 +51,12 @@ class Requirement:
         limit = self.limit if isinstance(self.limit, str) else f"{self.limit:g}"
         return f"{self.name}{self.comparator}{limit}"
 
+    @property
+    def score(self) -> str | None:
+        """The score or the attack's success that it is about; None for everything else."""
+        name = self.name.removesuffix(LOSS)
+        return name if name in (*words.METRICS, *EXPOSURES) else None
+
     def allows(self, value: float) -> bool:
         """Whether a number keeps to it."""
         return _COMPARE[self.comparator](value, float(self.limit))
@@ -65,6 +72,20 @@ def parse_requirements(text: str | Sequence[str] | None) -> tuple[Requirement, .
     """
     parts = text.split(",") if isinstance(text, str) else list(text or ())
     return tuple(_parse(part) for part in parts if part.strip())
+
+
+def refuse_scores_of_nobody(requirements: Iterable[Requirement], results: Iterable[Result]) -> None:
+    """Refuse constraints on scores that no result has: they would rule everything out.
+
+    Raises
+    ------
+    UsageError
+        With the scores that there are.
+    """
+    there = {name for result in results for name in (*result.quality, *result.exposure)}
+    for requirement in requirements:
+        if there and requirement.score and requirement.score not in there:
+            raise unknown("score here", requirement.score, there)
 
 
 def known_names() -> list[str]:

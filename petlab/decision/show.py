@@ -68,6 +68,7 @@ def _sections(question: Question) -> Iterable[tuple[str, list[str]]]:
     sections = (
         ("Short list", [short_line(j, question.prefer) for j in question.with_verdict("met")]),
         ("What the short list leaves exposed", exposed(question)),
+        ("Not held against anybody: no such score here", [str(r) for r in question.foreign]),
         (
             "Undecided: the interval lies on both sides of a limit, or no law fits",
             [

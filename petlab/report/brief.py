@@ -150,6 +150,11 @@ def recommendation(question: Question, *, short: bool = False) -> str:
                 cost=phrases.quantity(question.prefer),
             )
         )
+    if question.foreign:
+        foreign = listed(phrases.constraint(r) for r in question.foreign)
+        said.append(
+            say("No score here, so not held against anybody: {constraints}.", constraints=foreign)
+        )
     close = _within_noise(good, question.prefer)
     if close:
         said.append(

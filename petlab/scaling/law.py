@@ -2,7 +2,8 @@
 
 Which terms there can be follows from the algorithms: work on records is linear in them, Gram
 matrices and the systems they make go with the square and the cube of the features, parties
-talk to one or to all others. Which of them a cost has is decided by the measurements.
+talk to one or to all others. Which of them a cost has is decided by the measurements; where
+these cannot tell, by the order: the simpler law, whose coefficients chance moves least.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ TERMS: dict[str, Callable[[float], float]] = {
     "square": lambda x: x * x,
     "cube": lambda x: x**3,
 }
-"""How a cost may grow, slowest first."""
+"""How a cost may grow."""
 GROWTH = {
-    "records": ("constant", "log", "linear"),
+    # Counts have more digits with more records; no work on records grows so slowly.
+    "records": ("constant", "linear", "log"),
     "features": ("constant", "linear", "square", "cube"),
-    "parties": ("constant", "log", "linear", "square"),
+    "parties": ("constant", "linear", "square"),
 }
-"""Terms of each variable."""
+"""Terms of each variable, the simplest first."""
 GOOD = 0.10
 """Largest relative error at a measured size with which a law is used."""
 EXACT = 5e-3
-"""Laws whose errors differ by less than this, or than the repeats do, fit equally well.
-
-Compressed messages differ by some thousandths from run to run."""
+"""Laws whose errors differ by less than this, or than half of what the repeats do, fit equally
+well. Compressed messages differ by some thousandths from run to run."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,22 @@ def plausible(
     Parameters
     ----------
     noise
-        Relative spread of the repeats: laws that differ by less cannot be told apart.
+        Relative spread of the repeats, from the least to the largest: laws whose errors
+        differ by less than half of it cannot be told apart.
 
     Returns
     -------
     list of Law
-        Those that fit best, the slowest-growing first; never none.
+        Those that fit best, the simplest first; never none.
     """
     laws = [_fit(term, sizes, costs) for term in GROWTH[variable]]
-    least = min(law.error for law in laws)
-    return [law for law in laws if law.error <= least + max(EXACT, noise)]
+    alike = tolerance(min(law.error for law in laws), noise)
+    return [law for law in laws if law.error <= alike]
+
+
+def tolerance(least: float, noise: float) -> float:
+    """Up to which error something fits as well as the best, whose error is `least`."""
+    return least + max(EXACT, noise / 2)
 
 
 def _fit(term: str, sizes: Sequence[float], costs: Sequence[float]) -> Law:

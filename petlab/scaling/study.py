@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas
 
 COSTS = ("wall_s", "cpu_s", "peak_mib", "bytes", "rounds", "lan_s", "wan_s", "offline_bytes")
-REPEATS = 3
+REPEATS = 5
 
 
 @dataclass(frozen=True)

@@ -103,10 +103,11 @@ class NoiseRelease:
         kind = "laplace" if self._calibration.laplace else "gaussian"
         return Noise(kind, self._deviation(contribution, owners, grid), terms=owners)
 
-    def guarantee(self, inputs: Guarantee) -> Guarantee:
+    def guarantee(self, inputs: Guarantee, *, aggregator: str) -> Guarantee:
         """State epsilon and delta, who adds the noise and knows it, and what escapes."""
         epsilon = self._calibration.epsilon
         private = epsilon is not None
+        place = aggregator if self.place == AGGREGATOR else self.place
         if self.place == OWNERS:
             others = tuple(party for party in inputs.trusted if party != AGGREGATOR)
             inputs = replace(inputs, trusted=others)
@@ -118,20 +119,20 @@ class NoiseRelease:
                     if private
                     else "The outputs are not protected: this is a twin, for comparison only."
                 ),
-                not_protected=" ".join(self._exposed(private)),
+                not_protected=" ".join(self._exposed(private, aggregator)),
                 adversary="any reader of the result, with any background knowledge",
-                trusted=() if self.place == OWNERS else (self.place,),
+                trusted=() if self.place == OWNERS else (place,),
                 epsilon=epsilon,
                 delta=self._calibration.delta,
-                mechanism=self._mechanism(private),
+                mechanism=self._mechanism(private, place),
             )
         )
 
-    def _exposed(self, private: bool) -> list[str]:
+    def _exposed(self, private: bool, aggregator: str) -> list[str]:
         settings, public = self._calibration.settings, self._calibration.plan.public
         who = {
             CURATOR: "The curator holds all records and knows the noise.",
-            AGGREGATOR: "The aggregator knows the noise, and so the exact sums.",
+            AGGREGATOR: f"The {aggregator} knows the noise, and so the exact sums.",
             OWNERS: "Each owner knows its own noise.",
             ENCLAVE: "The enclave knows the noise, and the host too if it breaks the enclave.",
         }
@@ -151,7 +152,7 @@ class NoiseRelease:
             said.append("The number of records is public.")
         return [*said, "Conclusions about people that hold whether or not they are in the data."]
 
-    def _mechanism(self, private: bool) -> str:
+    def _mechanism(self, private: bool, place: str) -> str:
         if not private:
             return self._twin
         kind = "discrete Laplace" if self._calibration.laplace else "Gaussian"
@@ -159,7 +160,7 @@ class NoiseRelease:
         sampled = f", Poisson batches of {rate:g}" if rate < 1 else ""
         method = f", {self._calibration.settings.accountant.upper()} accountant" if rate < 1 else ""
         count = self._calibration.releases
-        return f"{kind} noise by the {self.place}, {count} planned releases{sampled}{method}"
+        return f"{kind} noise by the {place}, {count} planned releases{sampled}{method}"
 
     def _deviation(self, contribution: Contribution, owners: int, grid: float) -> float:
         """Deviation of one place's Gaussian noise, or scale of its Laplace noise."""
