@@ -18,6 +18,7 @@ from petlab.sampled import sample
 from petlab.scaling.design import Design, design
 from petlab.scaling.law import GROWTH, plausible
 from petlab.scaling.model import Extrapolated, extrapolate
+from petlab.scaling.rounds import extrapolate_costs
 
 BASE = Cell("logreg", technique="he", dataset="german_credit")
 SIZES = (250.0, 500.0, 1000.0)
@@ -49,7 +50,7 @@ def test_a_law_that_holds_is_found(a: float, b: float, term: str):
     """At sixteen times the largest size, to a thousandth, wherever it can be told apart."""
     power = {"linear": 1, "square": 2, "cube": 3}[term]
     costs = [a + b * (x / 250) ** power for x in SIZES]
-    law = plausible("features", SIZES, costs, noise=0.0)
+    law = plausible(GROWTH["features"], SIZES, costs, noise=0.0)
     best = min(law, key=lambda one: one.error)
     assert best.error < 1e-6
     assert best(16000.0) == pytest.approx(a + b * 64.0**power, rel=1e-2)
@@ -114,8 +115,41 @@ def test_times_too_short_are_not_extrapolated():
     """Only times: bytes and rounds are exact however few."""
     plan = design(BASE, {"records": 4000.0})
     made = samples(plan, lambda s: 1e-5 * s["records"])
-    assert "too short" in str(extrapolate("cpu_s", plan, made, {"records": 4000.0}).reason)
-    assert extrapolate("bytes", plan, made, {"records": 4000.0}).value == pytest.approx(0.04)
+    costs = extrapolate_costs(plan, {"cpu_s": made, "bytes": made}, {"records": 4000.0})
+    assert "too short" in str(costs["cpu_s"].reason)
+    assert costs["bytes"].value == pytest.approx(0.04)
+
+
+def uneven(plan: Design, sizes: Mapping[str, float]) -> dict[str, Extrapolated]:
+    """Costs of a method that takes seven or eight steps, each with a square of the features."""
+    steps = {2.0: [7, 7, 8], 4.0: [8, 7, 7], 8.0: [7, 8, 7]}
+    points = [(p.cell.digest, p.sizes["parties"]) for p in plan.points]
+    rounds = {digest: [2.0 * n for n in steps[size]] for digest, size in points}
+    traffic = {d: [n * (50 + size**2) for n in rounds[d]] for d, size in points}
+    held = {digest: [size] * 3 for digest, size in points}
+    return extrapolate_costs(plan, {"rounds": rounds, "bytes": traffic, "peak_mib": held}, sizes)
+
+
+def test_costs_of_methods_that_stop_by_themselves_are_fitted_per_round():
+    """A round's cost follows its law exactly, though the number of rounds varies."""
+    to = {"parties": 32.0}
+    costs = uneven(design(BASE, to), to)
+    steps = costs["rounds"].value
+    assert steps == pytest.approx(14.7, abs=0.7)
+    assert costs["bytes"].value == pytest.approx(float(steps or 0) * (50 + 32**2))
+    assert costs["bytes"].laws == {"parties": "square"}
+    low, high = costs["bytes"].ends
+    assert low < 14.7 * (50 + 32**2) < high
+    assert costs["peak_mib"].value == pytest.approx(32.0), "memory is not held once a round"
+
+
+def test_rounds_that_follow_a_law_are_left_to_it():
+    """One round more for each owner is no Newton step."""
+    to = {"parties": 32.0}
+    plan = design(BASE, to)
+    rounds = {p.cell.digest: [4 + p.sizes["parties"]] * 3 for p in plan.points}
+    costs = extrapolate_costs(plan, {"rounds": rounds, "bytes": rounds}, to)
+    assert costs["rounds"].value == costs["bytes"].value == pytest.approx(36.0)
 
 
 def test_the_interval_covers_the_truth_of_noisy_costs():

@@ -94,8 +94,7 @@ class Candidate:
             there = self.scaled[name]
             if there.value is None:
                 return None
-            low, high = there.low or there.value, there.high or there.value
-            return Reading(there.value, low, high, "modelled, at the size asked about")
+            return Reading(there.value, *there.ends, "modelled, at the size asked about")
         found = estimate(self._numbers(name))
         if found is None:
             return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from petlab.errors import UsageError, unknown
-from petlab.evaluator import dataset_of, load_records, prepare
+from petlab.evaluator import dataset_of, prepare
 from petlab.result import Cell
 
 VARIABLES = ("records", "features", "parties")
@@ -62,7 +62,7 @@ def design(cell: Cell, variables: Mapping[str, float]) -> Design:
         A variable is unknown, or the table is too small to be measured at three sizes.
     """
     check_sizes(variables)
-    whole = _sizes(cell)
+    whole = _sizes(cell, variables)
     steps = {name: _steps(name, whole) for name in variables}
     base = {name: values[-1] for name, values in steps.items()}
     if "parties" in base:
@@ -95,12 +95,13 @@ def check_sizes(sizes: Mapping[str, float]) -> None:
         raise UsageError("name what is to grow, such as records=5000000 or parties=30.")
 
 
-def _sizes(cell: Cell) -> dict[str, int]:
-    prepared = prepare(cell)
-    dataset = dataset_of(prepared)
-    records, _ = load_records(prepared, dataset)
-    rows = prepared.sampling.get("rows", dataset.load().rows)
-    return {"records": rows, "features": len(dataset.card.features), "parties": len(records.labels)}
+def _sizes(cell: Cell, variables: Mapping[str, float]) -> dict[str, int]:
+    """How many records and features there are, as far as they are asked for."""
+    dataset = dataset_of(prepare(cell))
+    found = {"features": len(dataset.card.features)}
+    if "records" in variables:
+        found["records"] = dataset.load().rows
+    return found
 
 
 def _steps(name: str, whole: Mapping[str, int]) -> tuple[int, ...]:

@@ -29,6 +29,8 @@ GROWTH = {
     "parties": ("constant", "linear", "square"),
 }
 """Terms of each variable, the simplest first."""
+ITERATIONS = ("constant", "log")
+"""Terms of how often a method repeats that stops when it has converged."""
 GOOD = 0.10
 """Largest relative error at a measured size with which a law is used."""
 EXACT = 5e-3
@@ -57,12 +59,14 @@ class Law:
 
 
 def plausible(
-    variable: str, sizes: Sequence[float], costs: Sequence[float], *, noise: float
+    terms: Sequence[str], sizes: Sequence[float], costs: Sequence[float], *, noise: float
 ) -> list[Law]:
     """Fit costs at three sizes or more by least squares of relative errors.
 
     Parameters
     ----------
+    terms
+        How the cost may grow, the simplest first.
     noise
         Relative spread of the repeats, from the least to the largest: laws whose errors
         differ by less than half of it cannot be told apart.
@@ -70,10 +74,11 @@ def plausible(
     Returns
     -------
     list of Law
-        Those that fit best, the simplest first; never none.
+        Those that fit best, the simplest first; never none. Where several do, all are `GOOD`.
     """
-    laws = [_fit(term, sizes, costs) for term in GROWTH[variable]]
-    alike = tolerance(min(law.error for law in laws), noise)
+    laws = [_fit(term, sizes, costs) for term in terms]
+    least = min(law.error for law in laws)
+    alike = max(least, min(GOOD, tolerance(least, noise)))
     return [law for law in laws if law.error <= alike]
 
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from petlab.errors import UsageError
 from petlab.scaling.design import Design
-from petlab.scaling.law import GOOD, Law, plausible, tolerance
+from petlab.scaling.law import EXACT, GOOD, GROWTH, Law, plausible, tolerance
 
 DRAWS = 200
 """Resamples of the repeats, from which the interval is read off."""
 LEVEL = 0.9
-SHORTEST_S = 0.1
-"""A time below this is mostly fixed overhead and chance: it says nothing about growth."""
-
 Samples = Mapping[str, Sequence[float]]
 """Repeated measurements of one cost, by the digest of the cell."""
+Growth = Mapping[str, Sequence[str]]
+"""How a cost may grow in each variable, the simplest term first."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Extrapolated:
     Attributes
     ----------
     low, high
-        Ends of a 90 % interval: repeats, and laws that fit as well; None when the repeats
-        did not differ and one law fits.
+        Ends of a 90 % interval: repeats, laws that fit as well, and how far the law is off at
+        the sizes measured; None when the repeats did not differ and one law fits exactly.
     laws
         How it grows in each variable.
     reason
@@ -43,18 +43,47 @@ class Extrapolated:
     laws: Mapping[str, str] | None = None
     reason: str | None = None
 
+    def times(self, each: Extrapolated) -> Extrapolated:
+        """So many, each of which costs so much: the product, with the laws of one."""
+        if self.value is None or each.value is None:
+            return Extrapolated(None, reason=self.reason or each.reason)
+        value = self.value * each.value
+        if self.low is None and each.low is None:
+            return Extrapolated(value, laws=each.laws)
+        (low, high), (less, more) = self.ends, each.ends
+        return Extrapolated(value, low * less, high * more, each.laws)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The interval; both ends are the value where there is none."""
+        if self.value is None:
+            raise UsageError(f"there is no number: {self.reason}.")
+        low = self.value if self.low is None else self.low
+        return low, self.value if self.high is None else self.high
+
 
 def extrapolate(
-    name: str, plan: Design, samples: Samples, sizes: Mapping[str, float], *, seed: int = 0
+    name: str,
+    plan: Design,
+    samples: Samples,
+    sizes: Mapping[str, float],
+    *,
+    growth: Growth = GROWTH,
+    quantum: float = 0.0,
+    seed: int = 0,
 ) -> Extrapolated:
     """Fit one cost's laws and evaluate them at the asked sizes.
 
     Parameters
     ----------
     name
-        Of the cost: times have a shortest length that counts.
+        Of the cost: of a time the shortest repeat counts, of anything else the mean.
     samples
         Repeated measurements at every point of the design.
+    growth
+        Terms of each variable.
+    quantum
+        What the cost moves by at least: laws that differ by half of it cannot be told apart.
     seed
         Of the resampling.
     """
@@ -62,18 +91,20 @@ def extrapolate(
     # A count differs between seeds, as Newton steps do: their mean moves less than the median.
     typical = np.min if name.endswith("_s") else np.mean
     middles = {digest: float(typical(values)) for digest, values in samples.items()}
-    noise = float(np.median([np.ptp(v) / max(np.median(v), 1e-12) for v in samples.values()]))
-    if name.endswith("_s") and middles[plan.base.cell.digest] < SHORTEST_S:
-        return Extrapolated(None, reason=f"too short to time: under {SHORTEST_S:g} s")
-    combined = _models(plan, middles, noise)
+    noise = float(
+        np.median([max(quantum, np.ptp(v)) / max(np.median(v), 1e-12) for v in samples.values()])
+    )
+    combined = _models(plan, middles, noise, growth)
     if isinstance(combined, str):
         return Extrapolated(None, reason=combined)
     best = combined[0]
-    value, values = best(sizes), [model(sizes) for model in combined]
+    value = best(sizes)
+    off = best.misfit if best.misfit > EXACT else 0.0
+    values = [*(model(sizes) for model in combined), value * (1 - off), value * (1 + off)]
     rng = np.random.default_rng(seed)
     for _ in range(DRAWS if any(len(set(v)) > 1 for v in samples.values()) else 0):
         drawn = {d: float(typical(rng.choice(v, len(v)))) for d, v in samples.items()}
-        found = _models(plan, drawn, noise)
+        found = _models(plan, drawn, noise, growth)
         values += [] if isinstance(found, str) else [model(sizes) for model in found]
     laws = {variable: law.term for variable, law in best.laws.items()}
     low, high = (float(q) for q in np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
@@ -91,6 +122,11 @@ class _Model:
     level: float
     product: bool
 
+    @property
+    def misfit(self) -> float:
+        """Largest relative error of a law at a size that was measured."""
+        return max(law.error for law in self.laws.values())
+
     def __call__(self, sizes: Mapping[str, float]) -> float:
         ends = [(law(sizes[v]), law(self.base[v])) for v, law in self.laws.items()]
         if self.product:
@@ -98,13 +134,15 @@ class _Model:
         return self.level + sum(there - here for there, here in ends)
 
 
-def _models(plan: Design, costs: Mapping[str, float], noise: float) -> list[_Model] | str:
+def _models(
+    plan: Design, costs: Mapping[str, float], noise: float, growth: Growth
+) -> list[_Model] | str:
     """Models that fit, the simplest first; or why there is none."""
     laws = {}
     for variable, line in plan.lines.items():
         sizes = [point.sizes[variable] for point in line]
         values = [costs[point.cell.digest] for point in line]
-        laws[variable] = plausible(variable, sizes, values, noise=noise)
+        laws[variable] = plausible(growth[variable], sizes, values, noise=noise)
         least = min(law.error for law in laws[variable])
         if least > GOOD:
             return f"no law fits its growth with {variable}: {least:.0%} off at best"
@@ -118,7 +156,8 @@ def _models(plan: Design, costs: Mapping[str, float], noise: float) -> list[_Mod
     least = min(errors.values())
     if least > 2 * GOOD:
         return f"its laws do not combine: {least:.0%} off at the test point"
-    return [model for model in models if errors[id(model)] <= tolerance(least, noise)]
+    alike = min(2 * GOOD, tolerance(least, noise))
+    return [model for model in models if errors[id(model)] <= max(least, alike)]
 
 
 def _combined(chosen: Iterable[dict[str, Law]], plan: Design, level: float) -> Iterable[_Model]:

@@ -13,7 +13,8 @@ from petlab.evaluator import prepare
 from petlab.report import rounding
 from petlab.result import Cell, Result, Status
 from petlab.scaling.design import Design, design
-from petlab.scaling.model import Extrapolated, extrapolate
+from petlab.scaling.model import Extrapolated
+from petlab.scaling.rounds import extrapolate_costs
 from petlab.tables import Headed
 
 if TYPE_CHECKING:
@@ -119,38 +120,41 @@ def scale(
         if result.status is not Status.OK:
             raise UsageError(f"{result.cell.name} cannot be measured: {result.reason}")
         samples.setdefault(digest, []).append(result)
-    costs = {name: _cost(name, plan, samples, sizes) for name in COSTS if name in results[0].costs}
+    costs = _costs(plan, samples, sizes)
     if prices:
         costs["price"] = _price(prices, costs)
     return Scaling(cell, plan, dict(sizes), tuple(results), costs)
 
 
-def _cost(
-    name: str,
-    plan: Design,
-    samples: Mapping[str, Sequence[Result]],
-    sizes: Mapping[str, float],
-) -> Extrapolated:
-    values = {
-        digest: [float(v) for r in found if (v := r.costs[name].value) is not None]
-        for digest, found in samples.items()
-    }
-    if not all(values.values()):
-        return Extrapolated(None, reason="not measured at every size")
-    return extrapolate(name, plan, values, sizes)
+def _costs(
+    plan: Design, samples: Mapping[str, Sequence[Result]], sizes: Mapping[str, float]
+) -> dict[str, Extrapolated]:
+    everything = [result for found in samples.values() for result in found]
+    named = [name for name in COSTS if name in everything[0].costs]
+    measured = {}
+    for name in named:
+        if all(name in r.costs and r.costs[name].value is not None for r in everything):
+            measured[name] = {
+                digest: [float(r.costs[name].value or 0.0) for r in found]
+                for digest, found in samples.items()
+            }
+    costs = extrapolate_costs(plan, measured, sizes)
+    none = Extrapolated(None, reason="not measured at every size")
+    return {name: costs.get(name, none) for name in named}
 
 
 def _price(prices: Prices, costs: Mapping[str, Extrapolated]) -> Extrapolated:
     from petlab.result import Cost
 
-    def at(end: str) -> float | None:
-        found = {n: getattr(costs[n], end) or costs[n].value for n in ("cpu_s", "bytes")}
-        return prices.of({n: Cost(v, "modelled") for n, v in found.items()})
+    def of(amounts: Mapping[str, float | None]) -> float | None:
+        return prices.of({name: Cost(amount, "modelled") for name, amount in amounts.items()})
 
-    value = at("value")
+    value = of({name: found.value for name, found in costs.items()})
     if value is None:
         return Extrapolated(None, reason="a cost that has a price has no law")
-    return Extrapolated(value, at("low"), at("high"), {})
+    known = {name: found for name, found in costs.items() if found.value is not None}
+    low, high = (of({name: found.ends[k] for name, found in known.items()}) for k in (0, 1))
+    return Extrapolated(value, low, high, {})
 
 
 def _shown(name: str, value: float | None) -> str:
