@@ -91,8 +91,8 @@ def run_together(
 
     Raises
     ------
-    UsageError, DataError, BudgetExceeded
-        As `run` does.
+    UsageError, BudgetExceeded
+        As `run` does; for refused data, too, UsageError.
     """
     for cell in cells:
         prepare(cell)

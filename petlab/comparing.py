@@ -10,12 +10,18 @@ from typing import Any
 from petlab.api import check_parameters, run_together
 from petlab.decision import Prices, parse_requirements
 from petlab.decision.decide import PREFER
-from petlab.decision.requirement import refuse_scores_of_nobody
+from petlab.decision.requirement import refuse_scores_of_nobody, refuse_unmeasured
 from petlab.errors import PetlabError, UsageError, unknown
 from petlab.evaluator import evaluate, prepare
 from petlab.literals import parse_settings
 from petlab.progress import progress
-from petlab.registry import find_task, find_technique, setting_owners, technique_names
+from petlab.registry import (
+    find_program,
+    find_task,
+    find_technique,
+    setting_owners,
+    technique_names,
+)
 from petlab.report.study import BASELINE
 from petlab.result import Cell, Result, Setting, Status
 from petlab.sampled import SAMPLING
@@ -24,7 +30,7 @@ from petlab.scaling.model import Extrapolated
 from petlab.scaling.study import COSTS, scale
 from petlab.store import Store
 from petlab.tables import Comparison
-from petlab.task import describe_settings
+from petlab.task import Placement, describe_settings
 
 SEEDS = 3
 """Runs of each candidate: fewer leave no interval to speak of."""
@@ -34,10 +40,10 @@ def compare(
     task: str,
     *,
     program: str | None = None,
-    techniques: Sequence[str] | None = None,
+    techniques: str | Sequence[str] | None = None,
     require: str | Sequence[str] | None = None,
     prefer: str = PREFER,
-    price: Mapping[str, float] | None = None,
+    price: Mapping[str, Any] | None = None,
     to: Mapping[str, float] | None = None,
     seeds: int = SEEDS,
     jobs: int = 2,
@@ -52,8 +58,8 @@ def compare(
     program
         One of the task's programs; all of them by default.
     techniques
-        Specs such as "he" or "fl+dp"; all discovered ones by default. Cleartext always runs:
-        losses are against it.
+        Specs such as "he" or "fl+dp", or a text of them with commas; all discovered ones by
+        default. Cleartext always runs: losses are against it.
     require
         Constraints, such as "auc_loss<=0.02, wan_s<=600, trusted!=curator".
     prefer
@@ -68,7 +74,7 @@ def compare(
     jobs
         Candidates at a time.
     timeout_s
-        Most seconds for all runs of one candidate.
+        Most seconds for all runs of one candidate; with `to` as much again for its sizes.
     out
         Folder in which results are kept, for `petlab report`.
     **cell
@@ -85,6 +91,9 @@ def compare(
     wanted, prices = parse_requirements(require), Prices.parse(price or {}) if price else None
     if seeds < 1 or jobs < 1:
         raise UsageError("seeds and jobs are at least 1.")
+    if "technique" in cell:
+        raise UsageError("compare takes techniques=[...], a list, not technique.")
+    refuse_unmeasured(wanted, prefer, prices)
     groups = _groups(task, program, techniques, seeds, cell)
     store = Store(Path(out)) if out else None
     results: list[Result] = []
@@ -95,7 +104,9 @@ def compare(
             if store:
                 store.write(result)
         refuse_scores_of_nobody(wanted, results)
-    scaled = _scaled(results, to, prices, repeats=seeds, jobs=jobs) if to else None
+    scaled = None
+    if to:
+        scaled = _scaled(results, to, prices, repeats=seeds, jobs=jobs, timeout_s=timeout_s)
     return Comparison(results, wanted, prefer, prices, scaled)
 
 
@@ -111,18 +122,24 @@ def compare_notebook(namespace: Mapping[str, Any]) -> Comparison:
     known = [*own, *(f.name for f in fields(Cell) if f.name != "technique")]
     check_parameters(known, namespace)
     values = {name: namespace[name] for name in known if name in namespace}
+    # Papermill's -p hands texts over.
+    for name in ("price", "to"):
+        if isinstance(values.get(name), str):
+            values[name] = parse_settings(values[name].replace(",", " ")) or None
     return compare(values.pop("task"), **values)
 
 
 def _groups(
     task: str,
     program: str | None,
-    techniques: Sequence[str] | None,
+    techniques: str | Sequence[str] | None,
     seeds: int,
     given: Mapping[str, Any],
 ) -> list[list[Cell]]:
     """Cells by candidate: one list for each technique and program, a cell for each seed."""
     programs = [program] if program else list(find_task(task).programs)
+    if isinstance(techniques, str):
+        techniques = [name.strip() for name in techniques.split(",") if name.strip()]
     names = list(dict.fromkeys([BASELINE, *(techniques or technique_names())]))
     settings = parse_settings(given.get("settings", {}))
     found = []
@@ -130,6 +147,9 @@ def _groups(
         find_technique(name)
         own = {**given, "settings": _applicable(settings, task, name)}
         for one in programs:
+            rows = find_program(find_task(task), one).placement is Placement.ROWS
+            if not rows and program is None:
+                own = {**own, "parties": None}  # whoever holds columns or a model is one of two
             first = Cell.from_dict({**own, "task": task, "program": one, "technique": name})
             prepare(first)
             found.append([replace(first, seed=first.seed + k) for k in range(seeds)])
@@ -157,6 +177,7 @@ def _scaled(
     *,
     repeats: int,
     jobs: int,
+    timeout_s: float,
 ) -> dict[tuple[str, str], Mapping[str, Extrapolated]]:
     """Extrapolated costs of every candidate that ran."""
     from joblib import Parallel, delayed
@@ -168,7 +189,7 @@ def _scaled(
 
     def costs(cell: Cell) -> Mapping[str, Extrapolated]:
         try:
-            return scale(cell, to, repeats=repeats, prices=prices).costs
+            return scale(cell, to, repeats=repeats, prices=prices, timeout_s=timeout_s).costs
         except PetlabError as error:
             return dict.fromkeys((*COSTS, "price"), Extrapolated(None, reason=str(error)))
 

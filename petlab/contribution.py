@@ -114,15 +114,12 @@ class Total:
         The sum, in the contribution's shape.
     owners
         How many owners are in it.
-    dropped
-        Owners that did not answer.
     noise
         The noise it carries, or None.
     """
 
     value: np.ndarray
     owners: int
-    dropped: tuple[str, ...] = ()
     noise: Noise | None = None
 
 

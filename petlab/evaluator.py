@@ -18,7 +18,7 @@ from petlab.dataset import Dataset, find_dataset
 from petlab.errors import DataError, MissingPackage, PetlabError, Unsupported, UsageError
 from petlab.exposure import exposed
 from petlab.meter import PeakMemory
-from petlab.partition import split
+from petlab.partition import check_partition, split
 from petlab.placement import place
 from petlab.plan import Plan, Public
 from petlab.prepared import Prepared
@@ -40,8 +40,9 @@ def prepare(cell: Cell) -> Prepared:
     Raises
     ------
     UsageError
-        A name or setting is unknown.
+        A name, the partition or a setting is unknown.
     """
+    check_partition(cell.partition)
     task = find_task(cell.task)
     program = find_program(task, cell.program)
     given = dict(cell.settings)
@@ -54,7 +55,7 @@ def prepare(cell: Cell) -> Prepared:
         rest |= share
     technique = find_technique(cell.technique, rest)
     settings = task.settings(**shares[0])
-    limit = None if records_max is None else int(str(records_max))
+    limit = None if records_max is None else whole_number("records_max", records_max)
     return Prepared(cell, task, program, technique, settings, limit, sampling)
 
 
@@ -66,9 +67,9 @@ def whole_number(name: str, value: Setting) -> int:
     UsageError
         It is no whole number.
     """
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
         raise UsageError(f"{name} is a whole number, not {value!r}.")
-    return value
+    return int(value)
 
 
 def dataset_of(prepared: Prepared, whole: Dataset | None = None) -> Dataset:

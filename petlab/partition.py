@@ -29,6 +29,20 @@ def split(labels: np.ndarray, test_share: float, *, seed: int) -> tuple[np.ndarr
     return np.setdiff1d(np.arange(len(labels)), chosen), chosen
 
 
+def check_partition(how: str) -> None:
+    """Refuse a way that does not exist.
+
+    Raises
+    ------
+    UsageError
+        With those that do.
+    """
+    if how.startswith("dirichlet:"):
+        _alpha(how)
+    elif how not in HOW:
+        raise UsageError(f"unknown partition {how!r}. Known: {', '.join(HOW)}.")
+
+
 def partition(
     how: str, labels: np.ndarray, owners: int, *, seed: int, sites: np.ndarray | None = None
 ) -> list[np.ndarray]:
@@ -53,15 +67,14 @@ def partition(
     UsageError
         The way is unknown, or the number of owners is not that of the sites.
     """
+    check_partition(how)
     rng = np.random.default_rng([seed, 2])
     if how == "iid":
         parts = np.array_split(rng.permutation(len(labels)), owners)
     elif how.startswith("dirichlet:"):
         parts = _dirichlet(labels, owners, _alpha(how), rng)
-    elif how == "site":
-        parts = _by_site(sites, owners)
     else:
-        raise UsageError(f"unknown partition {how!r}. Known: {', '.join(HOW)}.")
+        parts = _by_site(sites, owners)
     for number, part in enumerate(parts, start=1):
         if not len(part):
             raise DataError(f"partition {how}: owner-{number} has no records. Use fewer parties.")

@@ -55,7 +55,8 @@ def _natural(cell: Cell, train: Records) -> int:
 def _only(cell: Cell, parties: int) -> None:
     if cell.parties not in (None, parties):
         raise UsageError(
-            f"{cell.task}/{cell.program} has {parties} data owner(s), no other number."
+            f"{cell.task}/{cell.program} has {parties} data owner(s), no other number: "
+            "leave parties out."
         )
 
 

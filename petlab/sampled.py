@@ -39,7 +39,7 @@ class Sampled(Dataset):
         Raises
         ------
         DataError
-            The table has fewer records, or what `Dataset.load` raises.
+            The table has fewer records, a class would have none, or what `Dataset.load` raises.
         """
         table = self.whole.load()
         kept = {*self.card.columns}
@@ -58,7 +58,7 @@ def sample(
     Raises
     ------
     UsageError
-        A number is below one, above what there is, or the features are pixels of an image.
+        A number is below one, there are fewer features, or they are pixels of an image.
     """
     if rows is None and features is None:
         return whole
@@ -88,6 +88,8 @@ def _fewer(table: Table, rows: int, seed: int) -> Table:
     shares = counts * rows / table.rows
     take = np.floor(shares).astype(int)
     take[np.argsort(take - shares)[: rows - take.sum()]] += 1
+    if (take < 1).any():
+        raise DataError(f"{rows} records leave none of the rarest class: raise `rows`.")
     drawn = [
         rng.choice(np.flatnonzero(target == label), count, replace=False)
         for label, count in zip(classes, take, strict=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from petlab.dataset import find_dataset
 from petlab.errors import UsageError, unknown
 from petlab.evaluator import evaluate, prepare
 from petlab.notebook import Folders, run_cell_notebook
@@ -65,6 +66,8 @@ def read_sweep(path: Path) -> Sweep:
     cells = [cell for block in spec["grid"] for cell in _cells(block, path.name)]
     for cell in cells:
         prepare(cell)
+    for name in {cell.dataset for cell in cells if cell.data is None}:
+        find_dataset(name)
     unique = tuple(dict.fromkeys(_Hashable(cell) for cell in cells))
     return Sweep(
         name=spec.get("name", path.stem),

@@ -76,7 +76,8 @@ class Comparison:
         """Costs by program and technique: means over seeds and their 95 % intervals."""
         from petlab.decision.tables import cost_frame
 
-        return Headed("Cost", cost_frame(self.results, self.prices))
+        heading = "Cost at the size measured" if self.scaled else "Cost"
+        return Headed(heading, cost_frame(self.results, self.prices))
 
     @property
     def guarantees(self) -> Headed:

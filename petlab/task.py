@@ -217,15 +217,17 @@ def split_settings(
 
 
 def _cast(name: str, value: Setting, default: Setting) -> Setting:
-    if default is None or value is None or type(value) is type(default):
+    if value is None and isinstance(default, str):
+        return "none"  # what was typed: twin=none is read as null
+    if default is None or type(value) is type(default):
         return value
-    if isinstance(default, bool) or isinstance(value, bool):
+    if value is None or isinstance(default, bool) or isinstance(value, bool):
         raise UsageError(f"setting {name!r} takes {type(default).__name__}, like {default!r}.")
     try:
         if isinstance(default, int) and float(value) != int(float(value)):
             raise ValueError
         return type(default)(float(value)) if isinstance(default, int) else type(default)(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(
             f"setting {name!r} takes {type(default).__name__}, like {default!r}."
         ) from None

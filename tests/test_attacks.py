@@ -309,6 +309,19 @@ def test_outsourced_and_deep_models_are_attacked_too():
         assert result.exposure["membership_auc_low"].value < found
 
 
+def test_attacks_that_would_flatter_the_attacker_are_refused():
+    """Batches that leave victims out, more guesses than records, lengths that are overwritten."""
+    for wrong in ({"batches": [3]}, {"victims": 2, "batches": [4]}):
+        with pytest.raises(UsageError, match="multiple"):
+            gradient_inversion([FL], **wrong)
+    with pytest.raises(UsageError, match="between 1 and 4"):
+        sum_inversion("fl+he", owners=2, batch=2, assumed=5)
+    with pytest.raises(UsageError, match="Leave it out"):
+        gradient_inversion([FL], batches=[1], victims=1, settings={"epochs": 3})
+    with pytest.raises(UsageError, match="candidates"):
+        named("fl", victims=2, candidates=10**6)
+
+
 def test_nothing_is_exposed_where_no_model_is_released():
     """Counts and scores have no members' losses."""
     assert exposed("chi2", "cleartext") == {}

@@ -167,7 +167,6 @@ def test_prices_make_money_of_processor_hours_and_traffic():
         pytest.approx(0.012)
     )
     assert prices.of({"cpu_s": Cost(36.0, "measured")}) is None
-    assert names(asked("price<=1", results("he", 0.9)), "missed") == ["he"]
 
 
 def test_extrapolated_costs_stand_in_for_measured_ones():
@@ -180,6 +179,9 @@ def test_extrapolated_costs_stand_in_for_measured_ones():
     question = asked("wan_s<=600", he, fl, scaled=scaled)
     assert names(question, "missed") == ["he"]
     assert names(question, "undecided") == ["fl"]
+    assert "More seeds" not in asked("wan_s<=600", fl, scaled=scaled).answer
+    unknown = asked("expansion<=3", he, scaled=scaled)
+    assert "not extrapolated" in unknown.with_verdict("undecided")[0].doubts[0]
     (judged,) = question.with_verdict("missed")
     assert "15 min, 13 min to 20 min (modelled, at the size asked about)" in judged.reasons[0]
 
@@ -203,6 +205,10 @@ def test_what_cannot_run_stands_with_its_reason():
         ("wan_s=5", "compare it with"),
         ("trusted<=3", "= or !="),
         ("wan_s<=soon", "no number"),
+        ("wan_s<=nan", "no number"),
+        ("trusted!=currator", "curator"),
+        ("kind=outputs", "output"),
+        ("adversary=passive", "semi-honest"),
         ("wan_s", "no constraint"),
     ],
 )
@@ -216,6 +222,15 @@ def test_a_constraint_on_a_score_that_nobody_has_is_refused():
     """It would rule everything out; the scores that there are are named."""
     with pytest.raises(UsageError, match="auc"):
         decide(BASE, parse_requirements("f1_loss<=0.1"))
+
+
+@pytest.mark.slow
+def test_compare_with_more_owners_leaves_programs_of_two_as_they_are(monkeypatch):
+    """Who applies a model has one owner of records, however many others share the sums."""
+    found = petlab.compare("logreg", dataset="heart", techniques="cleartext", parties=5, seeds=1)
+    there = {r.cell.program: r.cell.parties for r in found.results if r.status is Status.OK}
+    assert there["sums"] == 5
+    assert there["score"] is None
 
 
 def test_compare_refuses_a_score_that_the_task_does_not_have():
@@ -244,8 +259,13 @@ def test_unknown_preference_and_price_are_refused():
     """Close names are offered."""
     with pytest.raises(UsageError, match="wan_s"):
         decide(BASE, prefer="wans")
+    for how in ({"prefer": "price"}, {"requirements": parse_requirements("price<=5")}):
+        with pytest.raises(UsageError, match="no prices"):
+            decide(BASE, **how)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="cpu_h"):
         Prices.parse({"cpu": 1.0})
+    with pytest.raises(UsageError, match="at least zero"):
+        Prices.parse({"gb": float("inf")})
     with pytest.raises(UsageError, match="at least zero"):
         Prices.parse({"gb": -1.0})
 
@@ -286,6 +306,12 @@ def test_compare_refuses_before_it_runs_anything():
         {"program": "summs"},
         {"require": "aucc>=1"},
         {"seeds": 0},
+        {"prefer": "wan"},
+        {"technique": "he"},
+        {"require": "price<=5"},
+        {"price": {"gb": "O.05"}},
+        {"to": {"parties": 2.5}},
+        {"partition": "iidd"},
     ):
         with pytest.raises(UsageError):
             petlab.compare("logreg", dataset="heart", **wrong)  # type: ignore[arg-type]

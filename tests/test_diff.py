@@ -84,6 +84,7 @@ def folder(path: Path, *results: Result) -> str:
         (result(guarantee=replace(PROMISE, trusted=())), [], Verdict.IMPROVED),
         (result(guarantee=replace(PROMISE, trusted=("dealer", "x"))), [], Verdict.REGRESSED),
         (result(guarantee=replace(PROMISE, kind="none")), [], Verdict.REGRESSED),
+        (result(guarantee=replace(PROMISE, adversary="else")), [], Verdict.REGRESSED),
         (result(guarantee=replace(PROMISE, not_protected="Rows.")), [], Verdict.SAME),
     ],
 )

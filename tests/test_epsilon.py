@@ -112,6 +112,7 @@ def test_a_convolutional_network_trains_under_differential_privacy():
         "epochs": 20,
         "learning_rate": 0.2,
         "epsilon": 8.0,
+        "insecure_seed": 1,
     }
     result = evaluate(Cell("deep", technique="dp", dataset="digits", settings=settings))
     assert result.quality["accuracy"].value > 0.6

@@ -172,6 +172,13 @@ def test_sizes_are_measured_at_a_quarter_a_half_and_the_whole():
     assert len(plan.points) == 6
 
 
+@pytest.mark.parametrize("size", [0, -3, 2.5, float("nan"), float("inf"), "many", True])
+def test_sizes_are_whole_numbers(size):
+    """Nobody has two and a half owners."""
+    with pytest.raises(UsageError, match="whole number"):
+        design(BASE, {"parties": size})
+
+
 def test_unknown_variables_and_small_tables_are_refused():
     """With close names, and how many would do."""
     with pytest.raises(UsageError, match="records"):
@@ -201,6 +208,7 @@ def test_a_part_keeps_the_shares_of_the_classes_and_the_first_features():
     [
         ({"rows": 2000}, DataError),
         ({"rows": 0}, UsageError),
+        ({"rows": 1}, DataError),
         ({"rows": 2.5}, UsageError),
         ({"features": 99}, UsageError),
     ],

@@ -213,8 +213,10 @@ def test_each_moment_is_booked_on_the_innermost_phase() -> None:
     closing = time.perf_counter()
     meter.mark()
     end = time.perf_counter()
-    assert meter.phases["protect"].wall_s == pytest.approx(0.06, abs=0.03)
-    assert meter.phases["compute"].wall_s == pytest.approx(0.06, abs=0.03)
+    assert meter.phases["protect"].wall_s >= 0.06
+    assert meter.phases["compute"].wall_s >= 0.06
+    both = meter.phases["protect"].wall_s + meter.phases["compute"].wall_s
+    assert both <= end - before, "no moment counts twice"
     assert closing - started <= meter.wall_s + 1e-9
     assert meter.wall_s <= end - before + 1e-9
     clock = transcript.timelines[0].clock

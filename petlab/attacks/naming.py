@@ -73,16 +73,18 @@ def named(
     Raises
     ------
     UsageError
-        The technique's messages do not read as numbers, so that nothing can be compared.
+        The technique's messages do not read as numbers, so that nothing can be compared, or
+        there are fewer records than candidates.
     """
     watched = watch(
         *(technique,), batch=1, owners=victims, dataset=dataset, seed=seed, settings=settings
     )
     sender, one_hot = watched.sender, np.eye(watched.sender.classes)
+    there = len(watched.population.labels)
+    if not 2 <= candidates <= there + 1:
+        raise UsageError(f"{dataset} has {there} other records: name 2 to {there + 1} candidates.")
     rng = np.random.default_rng([seed, 12])
-    others = watched.population.take(
-        rng.choice(len(watched.population.labels), candidates - 1, replace=False)
-    )
+    others = watched.population.take(rng.choice(there, candidates - 1, replace=False))
 
     def sent(x: np.ndarray, label: int) -> np.ndarray:
         return sender.message(x[None], one_hot[label][None])

@@ -12,6 +12,7 @@ from petlab.attacks.inversion import Guess, invert
 from petlab.attacks.score import Rebuilt, scored
 from petlab.attacks.view import broadcasts, readings, update
 from petlab.attacks.watched import Watched, watch
+from petlab.errors import UsageError
 from petlab.result import Setting
 
 if TYPE_CHECKING:
@@ -162,8 +163,12 @@ def gradient_inversion(
     Raises
     ------
     UsageError
-        The settings are not those of a perceptron trained by gradients.
+        The settings are not those of a perceptron trained by gradients, or the victims are no
+        multiple of a batch.
     """
+    for batch in batches:
+        if batch < 1 or victims < batch or victims % batch:
+            raise UsageError(f"{victims} victims are not in batches of {batch}: take a multiple.")
     cells, image = [], None
     for target in under or targets():
         for batch in batches:
@@ -236,8 +241,11 @@ def sum_inversion(
     Raises
     ------
     UsageError
-        The settings are not those of a perceptron trained by gradients.
+        The settings are not those of a perceptron trained by gradients, more records are
+        assumed than there are, or nobody relays the models.
     """
+    if assumed is not None and not 1 <= assumed <= owners * batch:
+        raise UsageError(f"assume between 1 and {owners * batch} records, not {assumed}.")
     watched = watch(
         *(technique,),
         batch=batch,
@@ -247,7 +255,10 @@ def sum_inversion(
         rounds=2,
         settings=settings,
     )
-    first, second = broadcasts(watched.transcript, watched.attacker, "state")[:2]
+    models = broadcasts(watched.transcript, watched.attacker, "state")
+    if len(models) < 2:
+        raise UsageError(f"{technique}: {watched.attacker} relays no models to subtract.")
+    first, second = models[:2]
     originals, population = watched.victims["features"], watched.population["features"]
     total = (first - second) / watched.rate * len(originals)
     rng = np.random.default_rng([seed, 11])

@@ -68,10 +68,15 @@ def watch(
     Raises
     ------
     UsageError
-        The settings are not those of a perceptron trained by gradients.
+        The settings are not those of a perceptron trained by gradients, or they say how long.
     DataError
         The data set has not enough records.
     """
+    for name in ("epochs", "batch_share"):
+        if name in (settings or {}):
+            raise UsageError(
+                f"{name} is set by the attack: rounds over whole owners. Leave it out."
+            )
     chosen = {**(settings or {}), "epochs": rounds, "batch_share": 1.0}
     prepared = prepare(Cell("deep", "sums", technique, dataset, seed=seed, settings=chosen))
     task = prepared.settings

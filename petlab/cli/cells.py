@@ -74,11 +74,11 @@ def data_name(options: argparse.Namespace) -> str:
 
 def _read_cells(options: argparse.Namespace) -> list[Cell]:
     if options.cell:
-        text = sys.stdin.read() if options.cell == "-" else Path(options.cell).read_text()
         try:
+            text = sys.stdin.read() if options.cell == "-" else Path(options.cell).read_text()
             asked = json.loads(text)
             return [Cell.from_dict(c) for c in (asked if isinstance(asked, list) else [asked])]
-        except (json.JSONDecodeError, TypeError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise UsageError(f"--cell is not a cell in JSON: {error}.") from None
     if not options.task:
         raise UsageError("--task is missing. `petlab list tasks` shows what there is.")
@@ -112,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
         budget = Budget(options.budget)
     status = 0
     for cell in cells:
-        if options.timeout:
+        if options.timeout is not None:
             result = run_apart(cell, timeout_s=options.timeout, budget=budget)
         else:
             result = evaluate(cell, budget=budget)

@@ -59,10 +59,10 @@ def _compare(options: argparse.Namespace) -> int:
     comparison = compare(
         options.task,
         program=options.program,
-        techniques=options.techniques.split(",") if options.techniques else None,
+        techniques=options.techniques,
         require=options.require,
         prefer=options.prefer,
-        price=_prices(options.price),
+        price=parse_pairs(split(options.price)) if options.price else None,
         to=read_sizes(options.to) if options.to else None,
         seeds=options.seeds,
         jobs=options.jobs,
@@ -83,10 +83,3 @@ def _compare(options: argparse.Namespace) -> int:
         print(comparison)
     failed = {Status.FAILED, Status.TIMEOUT} & {r.status for r in comparison.results}
     return 4 if failed else 0
-
-
-def _prices(pairs: list[str] | None) -> dict[str, float] | None:
-    if not pairs:
-        return None
-    found = parse_pairs(split(pairs))
-    return {name: value for name, value in found.items() if isinstance(value, int | float)} or None

@@ -13,7 +13,7 @@ from petlab.result import Status
 _EXPLAIN = """\
 Every cell of OLD is compared with the same cell of NEW. A regression is: a status that got
 worse; a score that got worse, or a cost that rose, by more than its tolerance; a weaker
-guarantee (kind, who is trusted, security bits, epsilon, delta); a cell that vanished.
+guarantee (kind, who is trusted, adversary, security bits, epsilon, delta); a cell that vanished.
 New cells and improvements are shown and are no failure.
 
 tolerances: NAME=0.01 is an amount, NAME=5% a share of the old value, NAME=inf leaves it out.

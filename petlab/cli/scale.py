@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from petlab.cli.cells import add_cell, read_cell
 from petlab.cli.command import AddCommand
-from petlab.errors import UsageError
 from petlab.literals import parse_pairs
 
 
@@ -52,14 +52,13 @@ def read_sizes(pairs: list[str]) -> dict[str, float]:
     Raises
     ------
     UsageError
-        A size is no number of at least one.
+        A name is unknown, or a size is no whole number of at least one.
     """
-    found = {}
-    for name, value in parse_pairs(split(pairs)).items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1:
-            raise UsageError(f"--to {name}={value}: a size is a number of at least one.")
-        found[name] = float(value)
-    return found
+    from petlab.scaling.design import check_sizes
+
+    found: dict[str, Any] = dict(parse_pairs(split(pairs)))
+    check_sizes(found)
+    return {name: float(value) for name, value in found.items()}
 
 
 def split(pairs: list[str]) -> list[str]:

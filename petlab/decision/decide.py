@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 from petlab.decision.evidence import Candidate, Finding
 from petlab.decision.price import Prices
-from petlab.decision.requirement import LOSS, Requirement, refuse_scores_of_nobody
-from petlab.errors import unknown
+from petlab.decision.requirement import (
+    LOSS,
+    Requirement,
+    refuse_scores_of_nobody,
+    refuse_unmeasured,
+)
 from petlab.registry import find_program, find_task
 from petlab.report import words
 from petlab.report.study import BASELINE, Block, Study, Variant
@@ -35,15 +39,25 @@ class Judged:
         return next((v for v in ("missed", "undecided") if v in verdicts), "met")
 
     @property
+    def by_seeds(self) -> bool:
+        """Whether every open constraint has a number whose interval more seeds would narrow."""
+        return all(self._number(f) for f in self.findings if f.verdict == "undecided")
+
+    def _number(self, finding: Finding) -> bool:
+        return self.candidate.reading(finding.requirement.name) is not None
+
+    @property
     def reasons(self) -> list[str]:
         """The numbers that stand against it."""
         return [f"{f.text}, not {f.requirement}" for f in self.findings if f.verdict == "missed"]
 
     @property
     def doubts(self) -> list[str]:
-        """The numbers whose interval lies on both sides of a limit."""
+        """The numbers whose interval lies on both sides of a limit, or that are not known."""
         return [
-            f"{f.text} around {f.requirement}" for f in self.findings if f.verdict == "undecided"
+            f"{f.text} around {f.requirement}" if self._number(f) else f"{f.text}, {f.requirement}"
+            for f in self.findings
+            if f.verdict == "undecided"
         ]
 
 
@@ -79,8 +93,9 @@ class Question:
             unsure = self.with_verdict("undecided")
             if not unsure:
                 return "Nothing that was measured meets all constraints."
-            names = "; ".join(j.candidate.name for j in unsure)
-            return f"Nothing surely meets all constraints. More seeds may decide: {names}."
+            names = "; ".join(j.candidate.name for j in unsure if j.by_seeds)
+            more = f" More seeds may decide: {names}." if names else ""
+            return f"Nothing surely meets all constraints.{more}"
         best, *others = good
         text = f"{best.candidate.name}: {best.candidate.text(self.prefer)}"
         if best.candidate.chief:
@@ -130,13 +145,14 @@ def decide(
     Raises
     ------
     UsageError
-        `prefer` is no cost, or a constraint is on a score that no result has.
+        `prefer` is no cost, a price is asked for without prices, or a constraint is on a
+        score that no result has.
     """
-    if prefer not in (*words.COSTS, "price"):
-        raise unknown("cost", prefer, [*words.COSTS, "price"])
+    wanted = tuple(requirements)
+    refuse_unmeasured(wanted, prefer, prices)
     # A twin without noise is there to be compared with, never to be chosen.
-    chosen = [r for r in results if not r.cell.settings.get("twin")]
-    study, wanted = Study(chosen), tuple(requirements)
+    chosen = [r for r in results if r.cell.settings.get("twin") in (None, "none")]
+    study = Study(chosen)
     refuse_scores_of_nobody(wanted, chosen)
     titles: dict[str, list[Block]] = {}
     for block in study.blocks:

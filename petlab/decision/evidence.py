@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from petlab.decision.price import Prices
-from petlab.decision.requirement import EXPOSURES, LOSS, WORDS, Requirement
+from petlab.decision.requirement import EXPOSURES, LOSS, PRICE, WORDS, Requirement
 from petlab.report import rounding, words
 from petlab.report.interval import estimate
 from petlab.report.study import Block, Study, Variant
@@ -90,9 +90,9 @@ class Candidate:
 
     def reading(self, name: str) -> Reading | None:
         """A number, its interval and its source; None where there is none."""
-        if self.scaled and name in self.scaled:
-            there = self.scaled[name]
-            if there.value is None:
+        if self._grows(name):
+            there = (self.scaled or {}).get(name)
+            if there is None or there.value is None:
                 return None
             return Reading(there.value, *there.ends, "modelled, at the size asked about")
         found = estimate(self._numbers(name))
@@ -109,9 +109,8 @@ class Candidate:
             return self._worded(requirement)
         found = self.reading(name)
         if found is None:
-            unknown = bool(self.scaled and name in self.scaled)
             why = f"{name}: {self._why_none(name)}"
-            return Finding(requirement, "undecided" if unknown else "missed", why)
+            return Finding(requirement, "undecided" if self._grows(name) else "missed", why)
         slack = MARGIN * max(1.0, abs(float(requirement.limit)))
         signed = {"<=": -slack, ">=": slack}.get(requirement.comparator, 0.0)
         kept = {requirement.allows(end + signed) for end in (found.low, found.high)}
@@ -124,6 +123,10 @@ class Candidate:
         if found is None:
             return f"{name} {rounding.ABSENT}"
         return f"{name} {found.text(name)} ({found.source})"
+
+    def _grows(self, name: str) -> bool:
+        """Whether a number measured here says nothing about the size that was asked about."""
+        return self.scaled is not None and name in (*words.COSTS, PRICE)
 
     def _numbers(self, name: str) -> Sequence[float]:
         """One number for each seed; none where it was not measured."""
@@ -160,8 +163,9 @@ class Candidate:
         return next(found, "higher")
 
     def _why_none(self, name: str) -> str:
-        if self.scaled and name in self.scaled:
-            return f"no law is used, {self.scaled[name].reason}"
+        if self._grows(name):
+            there = (self.scaled or {}).get(name)
+            return f"no law is used, {there.reason}" if there else "not extrapolated"
         if name in ("epsilon", "delta"):
             return "nothing bounds what the result tells about a record"
         if name == "price":

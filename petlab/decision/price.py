@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -40,7 +41,11 @@ class Prices:
         for name, value in pairs.items():
             if name not in known:
                 raise unknown("price", name, known)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not 0 <= value < math.inf
+            ):
                 raise UsageError(f"the price {name} is a number of at least zero, not {value!r}.")
         return cls(**{name: float(str(value)) for name, value in pairs.items()})
 

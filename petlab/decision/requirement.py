@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from petlab.decision.price import Prices
 from petlab.errors import UsageError, unknown
+from petlab.party import AGGREGATOR, ANALYST, CURATOR, DEALER, ENCLAVE, SERVER
 from petlab.report import words
 from petlab.result import Result
 
 LOSS = "_loss"
 EXPOSURES = ("membership_auc", "membership_tpr", "membership_advantage")
 """What an attack on the released model achieved."""
-NUMBERS = ("epsilon", "delta", "security_bits", "parties", "price")
+PRICE = "price"
+NUMBERS = ("epsilon", "delta", "security_bits", "parties", PRICE)
 """Numbers that are neither a score nor a cost."""
-WORDS = ("trusted", "adversary", "kind")
-"""What is compared with = and != only."""
+PARTIES = (CURATOR, AGGREGATOR, SERVER, ENCLAVE, "chip maker", DEALER, ANALYST, "nobody")
+WORDS = {
+    "trusted": PARTIES,
+    "adversary": ("none", "semi-honest", "malicious"),
+    "kind": ("none", "input", "output", "hardware"),
+}
+"""What is compared with = and != only, and the words it is compared with."""
+_NUMBERED = re.compile(r"(party|owner)-\d+")
+"""Further parties that can be trusted."""
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -88,6 +99,22 @@ def refuse_scores_of_nobody(requirements: Iterable[Requirement], results: Iterab
             raise unknown("score here", requirement.score, there)
 
 
+def refuse_unmeasured(
+    requirements: Iterable[Requirement], prefer: str, prices: Prices | None
+) -> None:
+    """Refuse to prefer what is no cost, and to judge by a price that nobody named.
+
+    Raises
+    ------
+    UsageError
+        `prefer` is no cost, or is the price, as a constraint may be, and there are no prices.
+    """
+    if prefer not in (*words.COSTS, PRICE):
+        raise unknown("cost", prefer, [*words.COSTS, PRICE])
+    if prices is None and PRICE in (prefer, *(r.name for r in requirements)):
+        raise UsageError("there are no prices: add --price cpu_h=0.05 gb=0.09, with your own.")
+
+
 def known_names() -> list[str]:
     """Everything a constraint can be about."""
     scores = list(words.METRICS)
@@ -109,10 +136,16 @@ def _parse(part: str) -> Requirement:
     if name in WORDS:
         if comparator not in ("=", "!="):
             raise UsageError(f"{name} is compared with = or !=, not {comparator}.")
-        return Requirement(name, comparator, limit.lower())
+        word = limit.lower()
+        if word not in WORDS[name] and not (name == "trusted" and _NUMBERED.fullmatch(word)):
+            raise unknown(f"word for {name}", word, WORDS[name])
+        return Requirement(name, comparator, word)
     if comparator not in _COMPARE:
         raise UsageError(f"{name} is a number: compare it with <=, >=, < or >.")
     try:
-        return Requirement(name, comparator, float(limit))
+        number = float(limit)
     except ValueError:
-        raise UsageError(f"{name}{comparator}{limit}: {limit!r} is no number.") from None
+        number = math.nan
+    if math.isnan(number):
+        raise UsageError(f"{name}{comparator}{limit}: {limit!r} is no number.")
+    return Requirement(name, comparator, number)

@@ -1,7 +1,7 @@
 """Baselines: the part of a sweep's results that another machine can repeat, in one file.
 
 A baseline has one line of JSON for each cell, sorted, so that version control shows which cells
-changed. A line is a result without times, memory, views, answers and sentences.
+changed. A line is a result without times, memory, views, answers, attacks and sentences.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ def _line(result: Result) -> str:
     kept = replace(
         result,
         costs={name: result.costs[name] for name in REPEATABLE if name in result.costs},
+        exposure={},
         guarantee=promised,
         notes=(),
     ).to_dict()

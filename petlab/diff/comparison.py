@@ -112,6 +112,9 @@ def _guarantees(
     if set(old.trusted) != set(new.trusted):
         more = bool(set(new.trusted) - set(old.trusted))
         yield Change("trusted", _join(old.trusted), _join(new.trusted), worse=more)
+    if old.adversary != new.adversary:
+        # Which of two sentences is the stronger promise is for a person to say.
+        yield Change("adversary", old.adversary, new.adversary, worse=True)
     if old.security_bits is not None and new.security_bits != old.security_bits:
         fewer = new.security_bits is None or new.security_bits < old.security_bits
         yield Change("security_bits", old.security_bits, new.security_bits, worse=fewer)

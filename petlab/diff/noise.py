@@ -23,8 +23,8 @@ Group = Mapping[str, list[Result]]
 
 
 def is_noisy(cell: Cell) -> bool:
-    """Whether a cell's scores differ from run to run."""
-    return "dp" in cell.technique.split("+")
+    """Whether a cell's scores differ from run to run: not where the noise has a seed."""
+    return "dp" in cell.technique.split("+") and cell.settings.get("insecure_seed") is None
 
 
 def seed_changes(

@@ -115,7 +115,7 @@ def _panel(study: Study, axes: Any, blocks: list[Block], data: list[str]) -> Non
     name = _metric(blocks)
     for block in blocks:
         for variant in block.variants:
-            _point(study, axes, block, variant, name, FILLS[data.index(block.data) % len(FILLS)])
+            _point(study, axes, variant, name, FILLS[data.index(block.data) % len(FILLS)])
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.set_xlim(low / 1.4, high * 1.4)
@@ -154,7 +154,7 @@ def _ticks(axes: Any) -> None:
     axes.xaxis.set_minor_locator(FixedLocator([]))
 
 
-def _point(study: Study, axes: Any, block: Block, variant: Variant, name: str, fill: str) -> None:
+def _point(study: Study, axes: Any, variant: Variant, name: str, fill: str) -> None:
     """One marker with its interval: mean cost, mean distance from the reference."""
     cost, height = variant.cost(COST), estimate(_gaps(variant, name))
     if cost is None or height is None or cost.mean <= 0:

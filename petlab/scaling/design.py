@@ -84,13 +84,13 @@ def check_sizes(sizes: Mapping[str, float]) -> None:
     Raises
     ------
     UsageError
-        A variable is unknown, a size is below one, or there is none.
+        A variable is unknown, a size is no whole number of at least one, or there is none.
     """
     for name, size in sizes.items():
         if name not in VARIABLES:
             raise unknown("variable", name, VARIABLES)
-        if not size >= 1:
-            raise UsageError(f"{name}: a size is at least one, not {size!r}.")
+        if isinstance(size, bool) or not isinstance(size, int | float) or size % 1 or not size >= 1:
+            raise UsageError(f"{name}: a size is a whole number of at least one, not {size!r}.")
     if not sizes:
         raise UsageError("name what is to grow, such as records=5000000 or parties=30.")
 

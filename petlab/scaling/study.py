@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from petlab.api import run_together
 from petlab.decision.price import Prices
-from petlab.errors import Unsupported, UsageError
+from petlab.errors import PetlabError, Unsupported, UsageError
 from petlab.evaluator import prepare
 from petlab.report import rounding
 from petlab.result import Cell, Result, Status
@@ -20,7 +20,10 @@ from petlab.tables import Headed
 if TYPE_CHECKING:
     import pandas
 
-COSTS = ("wall_s", "cpu_s", "peak_mib", "bytes", "rounds", "lan_s", "wan_s", "offline_bytes")
+COSTS = (
+    *("wall_s", "cpu_s", "offline_s", "peak_mib", "bytes", "messages", "rounds"),
+    *("lan_s", "wan_s", "offline_bytes"),
+)
 REPEATS = 5
 
 
@@ -100,7 +103,9 @@ def scale(
     Unsupported
         The technique cannot run the program.
     UsageError
-        A variable is unknown, the table is too small, or a run did not finish.
+        A variable is unknown, or the table is too small.
+    PetlabError
+        A run did not finish.
     """
     if repeats < 1:
         raise UsageError("repeats is at least 1.")
@@ -118,7 +123,7 @@ def scale(
     results = run_together([one for _, one in asked], timeout_s=timeout_s)
     for (digest, _), result in zip(asked, results, strict=True):
         if result.status is not Status.OK:
-            raise UsageError(f"{result.cell.name} cannot be measured: {result.reason}")
+            raise PetlabError(f"{result.cell.name} cannot be measured: {result.reason}")
         samples.setdefault(digest, []).append(result)
     costs = _costs(plan, samples, sizes)
     if prices:
