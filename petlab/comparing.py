@@ -97,13 +97,13 @@ def compare(
     groups = _groups(task, program, techniques, seeds, cell)
     store = Store(Path(out)) if out else None
     results: list[Result] = []
-    references = sum(cells[0].technique == BASELINE for cells in groups)
-    for part in (groups[:references], groups[references:]):
-        for result in _run(part, jobs=jobs, timeout_s=timeout_s):
-            results.append(result)
-            if store:
-                store.write(result)
-        refuse_scores_of_nobody(wanted, results)
+    references = seeds * sum(cells[0].technique == BASELINE for cells in groups)
+    for result in _run(groups, jobs=jobs, timeout_s=timeout_s):
+        results.append(result)
+        if store:
+            store.write(result)
+        if len(results) == references:
+            refuse_scores_of_nobody(wanted, results)
     scaled = None
     if to:
         scaled = _scaled(results, to, prices, repeats=seeds, jobs=jobs, timeout_s=timeout_s)
@@ -157,15 +157,20 @@ def _groups(
 
 
 def _run(groups: list[list[Cell]], *, jobs: int, timeout_s: float) -> Iterator[Result]:
-    """Results candidate by candidate, the reference first, however they finish."""
+    """Results candidate by candidate; no other starts before the references are taken."""
     from joblib import Parallel, delayed
 
     ready = {k: evaluate(cells[0]) for k, cells in enumerate(groups) if _has_gap(cells[0])}
     asked = [cells for k, cells in enumerate(groups) if k not in ready]
-    run = Parallel(n_jobs=jobs, return_as="generator", prefer="threads")(
-        delayed(_candidate)(cells, timeout_s) for cells in asked
-    )
-    for results in progress(run, total=len(asked), unit="candidate"):
+
+    def candidates() -> Iterator[list[Result]]:
+        for first in (True, False):
+            part = [cells for cells in asked if (cells[0].technique == BASELINE) == first]
+            yield from Parallel(n_jobs=jobs, return_as="generator", prefer="threads")(
+                delayed(_candidate)(cells, timeout_s) for cells in part
+            )
+
+    for results in progress(candidates(), total=len(asked), unit="candidate"):
         yield from results
     yield from ready.values()
 
