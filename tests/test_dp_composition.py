@@ -317,7 +317,7 @@ def test_single_update_is_private_by_itself() -> None:
         raw = shard["x"].sum(0)
         residual = seen[shard.owner] - raw
         assert residual.std() == pytest.approx(2.0, rel=0.06)
-        assert stats.kstest(residual / 2.0, "norm").pvalue > 1e-6
+        assert stats.kstest(residual / 2.0, "norm").pvalue > 1e-3
         assert (seen[shard.owner] != later[shard.owner]).all()
         needle = raw[:8].astype("<f8").tobytes()
         assert not any(needle in (m.payload or b"") for m in run.transcript.messages)

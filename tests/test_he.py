@@ -430,8 +430,8 @@ def test_hidden_slots_show_uniform_masks_not_single_people(count_keys: KeyPair) 
     assert (first != second).mean() > 0.999
     for shown, product in zip(first, products, strict=True):
         assert abs(np.corrcoef(shown, product)[0, 1]) < 5 / np.sqrt(8192)
-        assert stats.kstest(shown / t, "uniform").pvalue > 1e-6
-        assert stats.ttest_ind(shown[product == 1], shown[product == 0]).pvalue > 1e-6
+        assert stats.kstest(shown / t, "uniform").pvalue > 1e-4
+        assert stats.ttest_ind(shown[product == 1], shown[product == 0]).pvalue > 1e-4
 
 
 def test_hidden_slot_attack_succeeds_without_masks(count_keys: KeyPair) -> None:
