@@ -31,9 +31,9 @@ from typing import Any
 
 from petlab import transcript
 from petlab.dataset import find_dataset
-from petlab.evaluator import load_records, prepare
 from petlab.network import Link
 from petlab.placement import place
+from petlab.prepared import load_records, prepare
 from petlab.result import Cell
 from petlab.session import Opening
 from petlab.techniques.mpc.cluster import Cluster

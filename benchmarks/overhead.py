@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from petlab.dataset import find_dataset
-from petlab.partition import partition
 from petlab.party import Shard, owner_names
 from petlab.perceptron import initial_parameters
 from petlab.registry import find_task, find_technique
@@ -46,7 +45,8 @@ class Study:
         task = find_task(self.task)
         settings = task.settings(**self.settings)
         records = task.encode(find_dataset(self.dataset).load(), settings)
-        parts = partition("iid", records.labels, OWNERS, seed=0)
+        order = np.random.default_rng(0).permutation(len(records.labels))
+        parts = np.array_split(order, OWNERS)
         shards = [
             Shard(name, len(part), records.take(part).arrays)
             for name, part in zip(owner_names(OWNERS), parts, strict=True)

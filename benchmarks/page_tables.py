@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from petlab.accountant import noise_multiplier
-from petlab.evaluator import dataset_of, evaluate, load_records, plan_cell, prepare
+from petlab.evaluator import evaluate
 from petlab.party import AGGREGATOR, CURATOR, ENCLAVE, OWNERS
 from petlab.plan import Plan, Public
+from petlab.prepared import dataset_of, load_records, plan_cell, prepare
 from petlab.registry import find_technique, technique_names
 from petlab.result import Cell, Result, Setting
 from petlab.task import Records

@@ -14,8 +14,9 @@ from typing import Any
 
 from petlab.budget import Budget, BudgetExceeded
 from petlab.errors import UsageError, unknown
-from petlab.evaluator import evaluate, prepare
+from petlab.evaluator import evaluate
 from petlab.literals import parse_settings
+from petlab.prepared import named, prepare
 from petlab.result import Cell, Result, Setting, Status
 from petlab.store import Store
 
@@ -37,6 +38,7 @@ def run(
     settings: Mapping[str, Setting] | None = None,
     data: str | None = None,
     card: str | None = None,
+    release: bool = False,
     budget: Budget | None = None,
 ) -> Result:
     """Run one cell; see `petlab.Cell` for the parameters.
@@ -47,25 +49,29 @@ def run(
     Parameters
     ----------
     budget
-        The study's privacy budget: the cell's releases are booked before data is touched.
+        The study's privacy budget: the cell's releases are booked before data is touched, and
+        the result is a release.
 
     Raises
     ------
     UsageError
-        A name or setting is unknown.
+        A name or setting is unknown, or a release would have no epsilon.
     DataError
         The data or its card is refused.
     BudgetExceeded
         The budget does not cover the cell.
     """
     given = dict(settings or {})
-    cell = Cell(task, program, technique, dataset, parties, partition, seed, given, data, card)
+    cell = Cell(
+        task, program, technique, dataset, parties, partition, seed, given, data, card, release
+    )
     return run_cell(cell, budget=budget)
 
 
 def run_cell(cell: Cell, *, budget: Budget | None = None) -> Result:
     """Run one cell here if this process is fresh, else in a process of its own."""
     global _ran_here
+    cell = named(cell)
     if _ran_here:
         return run_apart(cell, budget=budget)
     _ran_here = True

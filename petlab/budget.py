@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,6 +62,8 @@ class Budget:
         self.dataset: str = values["dataset"]
         self.epsilon: float = values["epsilon"]
         self.delta: float = values["delta"]
+        self.salt: bytes = bytes.fromhex(values.get("salt", ""))
+        """Under which releases name their table; whoever has it can check a guess of one."""
 
     @classmethod
     def create(
@@ -84,7 +87,7 @@ class Budget:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             wanted = {"dataset": dataset, "epsilon": epsilon, "delta": delta, "spent": []}
-            _write(path, wanted)
+            _write(path, wanted | {"salt": secrets.token_hex(32)})
         budget = cls(path)
         if (budget.dataset, budget.epsilon, budget.delta) != (dataset, epsilon, delta):
             raise UsageError(

@@ -12,7 +12,7 @@ from petlab.errors import DataError, closest
 
 _CARD_KEYS = frozenset(
     "name title domain file sha256 source licence citation target positive factor id site "
-    "missing image columns".split()
+    "missing image records columns".split()
 )
 _COLUMN_KEYS = frozenset("kind meaning range range_source levels missing typical repeat".split())
 _POLICIES = ("refuse", "drop", "indicator")
@@ -52,6 +52,17 @@ class Column:
         """The public value that stands in for missing ones, or None."""
         return self.missing.partition(":")[2] if self.missing.startswith("impute:") else None
 
+    @property
+    def indicator(self) -> str | None:
+        """Name of the column that says where a number is missing, or None without one."""
+        asked = self.missing == "indicator" and self.kind == "number"
+        return f"{self.name} missing" if asked else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns that it becomes in a table."""
+        return (self.name, self.indicator) if self.indicator else (self.name,)
+
 
 @dataclass(frozen=True)
 class Card:
@@ -61,6 +72,8 @@ class Card:
     ----------
     image
         Height and width when the features are the pixels of an image, row by row.
+    records
+        How many records there are, or about so many, where that is public; or None.
     """
 
     name: str
@@ -77,6 +90,7 @@ class Card:
     site: str | None
     image: tuple[int, int] | None
     columns: Mapping[str, Column]
+    records: int | None = None
 
     @property
     def features(self) -> list[Column]:
@@ -138,6 +152,7 @@ def read_card(path: Path) -> Card:
         site=values.get("site"),
         image=_image(values.get("image"), where),
         columns=columns,
+        records=_records(values.get("records"), where),
     )
     _check_roles(card, where)
     if card.image and card.image[0] * card.image[1] != len(card.features):
@@ -160,6 +175,14 @@ def _image(value: Any, where: str) -> tuple[int, int] | None:
     if len(value) != 2 or not all(isinstance(n, int) and n > 0 for n in value):
         raise DataError(f"{where}: image must be [height, width].")
     return int(value[0]), int(value[1])
+
+
+def _records(value: Any, where: str) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise DataError(f"{where}: records is a whole number of at least 1.")
+    return value
 
 
 def _role(values: Mapping[str, Any], name: str) -> str | None:
@@ -228,6 +251,12 @@ def _check_roles(card: Card, where: str) -> None:
         name = getattr(card, role)
         if name is not None and name not in card.columns:
             raise DataError(f"{where}: {role} {name!r} has no entry. {closest(name, card.columns)}")
+    for column in card.features:
+        if column.indicator in card.columns:
+            raise DataError(
+                f"{where}, column {column.indicator}: the indicator of {column.name} would have "
+                "the same name. Rename the column, or choose another `missing` policy."
+            )
     for role in ("target", "site"):
         name = getattr(card, role)
         if name and card.columns[name].kind != "category":

@@ -12,8 +12,9 @@ from petlab.decision import Prices, parse_requirements
 from petlab.decision.decide import PREFER
 from petlab.decision.requirement import refuse_scores_of_nobody, refuse_unmeasured
 from petlab.errors import PetlabError, UsageError, unknown
-from petlab.evaluator import evaluate, prepare
+from petlab.evaluator import evaluate
 from petlab.literals import parse_settings
+from petlab.prepared import prepare
 from petlab.progress import progress
 from petlab.registry import (
     find_program,
@@ -93,6 +94,8 @@ def compare(
         raise UsageError("seeds and jobs are at least 1.")
     if "technique" in cell:
         raise UsageError("compare takes techniques=[...], a list, not technique.")
+    if "release" in cell:
+        raise UsageError("compare evaluates: it holds results against the exact answer.")
     refuse_unmeasured(wanted, prefer, prices)
     groups = _groups(task, program, techniques, seeds, cell)
     store = Store(Path(out)) if out else None
@@ -119,7 +122,7 @@ def compare_notebook(namespace: Mapping[str, Any]) -> Comparison:
         A parameter was misspelt.
     """
     own = ["techniques", "require", "prefer", "price", "to", "seeds"]
-    known = [*own, *(f.name for f in fields(Cell) if f.name != "technique")]
+    known = [*own, *(f.name for f in fields(Cell) if f.name not in ("technique", "release"))]
     check_parameters(known, namespace)
     values = {name: namespace[name] for name in known if name in namespace}
     # Papermill's -p hands texts over.

@@ -51,6 +51,7 @@ def draft_card(path: Path, *, target: str, observed_ranges: bool = False) -> str
         '# factor = ""                # column that chi2 tests against the target',
         '# id = ""                    # column of unique record IDs, never a feature',
         '# site = ""                  # column of natural sites, never a feature',
+        "# records = 1000              # about how many there are, if that is public",
         'missing = "refuse"            # refuse | drop | impute:VALUE | indicator',
     ]
     for name in map(str, frame.columns):

@@ -6,131 +6,106 @@ import platform
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
 import numpy as np
 
-import petlab
 from petlab.budget import Budget
-from petlab.dataset import Dataset, find_dataset
+from petlab.cautions import cautions
+from petlab.dataset import Dataset
 from petlab.errors import DataError, MissingPackage, PetlabError, Unsupported, UsageError
 from petlab.exposure import exposed
 from petlab.meter import PeakMemory
-from petlab.partition import check_partition, split
 from petlab.placement import place
-from petlab.plan import Plan, Public
-from petlab.prepared import Prepared
-from petlab.registry import find_program, find_task, find_technique, setting_owners
-from petlab.result import Cell, Cost, Metric, Result, Setting, Status
-from petlab.sampled import SAMPLING, sample
+from petlab.plan import Plan
+from petlab.prepared import (
+    Prepared,
+    dataset_of,
+    load_records,
+    named,
+    origin,
+    plan_cell,
+    prepare,
+    refuse_private_size,
+)
+from petlab.releasing import check_release, released
+from petlab.result import Cell, Cost, Metric, Result, Status
 from petlab.session import Opening
-from petlab.table import empty_table
-from petlab.task import Answer, Placement, Records, split_settings
+from petlab.task import Answer, Records
 from petlab.technique import Run
 
 LARGEST_SHOWN = 64
-"""Arrays of an answer with more entries stay out of the stored result."""
-
-
-def prepare(cell: Cell) -> Prepared:
-    """Look up names and cast settings.
-
-    Raises
-    ------
-    UsageError
-        A name, the partition or a setting is unknown.
-    """
-    check_partition(cell.partition)
-    task = find_task(cell.task)
-    program = find_program(task, cell.program)
-    given = dict(cell.settings)
-    records_max = given.pop("records_max", None)
-    sampling = {name: whole_number(name, given.pop(name)) for name in SAMPLING if name in given}
-    owners = [task.settings, *setting_owners(cell.technique)]
-    shares = split_settings(given, owners)
-    rest: dict[str, Any] = {}
-    for share in shares[1:]:
-        rest |= share
-    technique = find_technique(cell.technique, rest)
-    settings = task.settings(**shares[0])
-    limit = None if records_max is None else whole_number("records_max", records_max)
-    return Prepared(cell, task, program, technique, settings, limit, sampling)
-
-
-def whole_number(name: str, value: Setting) -> int:
-    """Read a setting that counts something.
-
-    Raises
-    ------
-    UsageError
-        It is no whole number.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
-        raise UsageError(f"{name} is a whole number, not {value!r}.")
-    return int(value)
-
-
-def dataset_of(prepared: Prepared, whole: Dataset | None = None) -> Dataset:
-    """Find a cell's data set, or the part of it that the cell uses.
-
-    Raises
-    ------
-    UsageError
-        There is no such data set, or it has no such part.
-    """
-    cell = prepared.cell
-    whole = whole or find_dataset(cell.dataset, data=cell.data, card=cell.card)
-    return sample(whole, **prepared.sampling, seed=cell.seed)
-
-
-def plan_cell(prepared: Prepared, dataset: Dataset) -> Plan:
-    """Plan a cell from its card alone, before any record is read."""
-    empty = empty_table(dataset.card)
-    public = _public(prepared, prepared.task.encode(empty, prepared.settings), dataset)
-    return prepared.program.plan(prepared.settings, public)
+"""Arrays of an answer with more entries stay out of a stored evaluation."""
 
 
 def evaluate(cell: Cell, *, dataset: Dataset | None = None, budget: Budget | None = None) -> Result:
     """Run one cell in this process and return its result, whatever happens.
+
+    Without `Cell.release` the result is an evaluation: for whoever may look at the data, with
+    scores beside the exact reference's. A release holds what its guarantee covers alone.
 
     Parameters
     ----------
     dataset
         The data set, when it was found already; else by the cell's name or files.
     budget
-        The study's privacy budget, which the cell spends from.
+        The study's privacy budget, which the cell spends from: that makes it a release.
 
     Raises
     ------
     UsageError
-        The cell names something that does not exist.
+        The cell names something that does not exist, or a release has no epsilon.
     DataError
         The data or its card is refused.
     BudgetExceeded
         The budget does not cover the cell. Nothing was read.
     """
     started = time.time()
+    cell = named(replace(cell, release=True) if budget else cell)
     prepared = prepare(cell)
     found = dataset_of(prepared, dataset)
     provenance = _provenance(prepared, found, started)
     gap = prepared.technique.gap(prepared.program.requires)
     if gap:
-        return Result(
+        result = Result(
             cell, Status.UNSUPPORTED, gap.reason, gap=str(gap.kind), provenance=provenance
         )
+        return released(result, budget) if cell.release else result
+    if reason := refuse_private_size(prepared, found):
+        return Result(cell, Status.UNSUPPORTED, reason, provenance=provenance)
+    if cell.release:
+        check_release(prepared, found)
     if budget:
         provenance["budget"] = _spend(prepared, found, budget)
+    result = _run(prepared, found, provenance)
+    return released(result, budget) if cell.release else result
+
+
+def _run(prepared: Prepared, dataset: Dataset, provenance: dict[str, Any]) -> Result:
+    cell = prepared.cell
     try:
         prepared.technique.check_packages()
-        train, test = load_records(prepared, found)
+        train, test = load_records(prepared, dataset)
         # The reference comes first: it imports the libraries that tasks share with it.
-        reference = _reference(prepared, train, test)
+        reference = None if cell.release else _reference(prepared, train, test)
         prepared.technique.warm_up()
         run, memory = _execute(prepared, train, test)
-        quality = prepared.task.score(run.answer, reference, test, prepared.settings)
-        exposure = exposed(prepared, (run.answer, reference), (train, test), run.guarantee)
+        result = Result(
+            cell,
+            Status.OK,
+            costs={**run.costs, "peak_mib": _peak(memory, run.costs["peak_mib"])},
+            phases=run.phases,
+            guarantee=run.guarantee,
+            views=run.views,
+            answer=_shown(run.answer, whole=cell.release),
+            notes=run.answer.notes,
+            provenance={**provenance, "finished": time.time()},
+        )
+        return (
+            result if reference is None else _scored(prepared, result, run, reference, train, test)
+        )
     except (UsageError, DataError):
         raise
     except MissingPackage as error:
@@ -139,18 +114,32 @@ def evaluate(cell: Cell, *, dataset: Dataset | None = None, budget: Budget | Non
         return Result(cell, Status.UNSUPPORTED, str(error), provenance=provenance)
     except Exception as error:
         return Result(cell, Status.FAILED, _reason(error), provenance=provenance)
-    return Result(
-        cell,
-        Status.OK,
-        quality={name: _finite(metric) for name, metric in quality.items()},
+
+
+def _scored(
+    prepared: Prepared,
+    result: Result,
+    run: Run,
+    reference: Answer,
+    train: Records,
+    test: Records,
+) -> Result:
+    """Hold a result against the exact reference, and against an attack on its model."""
+    quality = prepared.task.score(run.answer, reference, test, prepared.settings)
+    quality = {name: _finite(metric) for name, metric in quality.items()}
+    exposure = exposed(prepared, (run.answer, reference), (train, test), run.guarantee)
+    held_out = len(test.labels) if prepared.task.test_share else 0
+    sizes = {"train": len(train.labels), "test": held_out}
+    return replace(
+        result,
+        quality=quality,
         exposure=exposure,
-        costs={**run.costs, "peak_mib": _peak(memory, run.costs["peak_mib"])},
-        phases=run.phases,
-        guarantee=run.guarantee,
-        views=run.views,
-        answer=_shown(run.answer),
-        notes=run.answer.notes,
-        provenance={**provenance, "finished": time.time()},
+        notes=(
+            *result.notes,
+            *train.notes,
+            *cautions(quality, test.labels if held_out else None, run.guarantee),
+        ),
+        provenance={**result.provenance, "records": sizes},
     )
 
 
@@ -166,45 +155,6 @@ def _spend(prepared: Prepared, dataset: Dataset, budget: Budget) -> dict[str, An
         "delta": budget.delta,
         "spent": budget.spent_epsilon,
     }
-
-
-def _public(prepared: Prepared, records: Records, dataset: Dataset) -> Public:
-    public = replace(records.public, observed=dataset.card.observed)
-    if prepared.records_max is not None:
-        public = replace(public, records_max=prepared.records_max)
-    return public
-
-
-def load_records(prepared: Prepared, dataset: Dataset) -> tuple[Records, Records]:
-    """Training and test records, encoded; the same for every technique."""
-    table = dataset.load()
-    records = prepared.task.encode(table, prepared.settings)
-    card = table.card
-    sites = table.values[card.site] if card.site else None
-    public = _public(prepared, records, dataset)
-    if table.rows > public.records_max:
-        raise DataError(
-            f"the table has more than records_max = {public.records_max} records. Set "
-            "records_max to a public ceiling."
-        )
-    if prepared.program.placement is Placement.COLUMNS and card.id:
-        _refuse_duplicates(table.values[card.id], card.id)
-    records = replace(records, public=public, sites=sites, seed=prepared.cell.seed)
-    if not prepared.task.test_share:
-        return records, records
-    chosen = split(records.labels, prepared.task.test_share, seed=prepared.cell.seed)
-    train, test = (records.take(index) for index in chosen)
-    return train, test
-
-
-def _refuse_duplicates(ids: np.ndarray, column: str) -> None:
-    _, first, counts = np.unique(ids, return_index=True, return_counts=True)
-    if (counts > 1).any():
-        row = int(first[counts > 1].min()) + 1
-        raise DataError(
-            f"row {row}, column {column}: this ID stands twice, so the owners' columns cannot "
-            "be linked. Remove the duplicates."
-        )
 
 
 def _reference(prepared: Prepared, train: Records, test: Records) -> Answer:
@@ -249,11 +199,11 @@ def _finite(metric: Metric) -> Metric:
     return replace(metric, value=None)
 
 
-def _shown(answer: Answer) -> Mapping[str, Any]:
+def _shown(answer: Answer, *, whole: bool) -> Mapping[str, Any]:
     shown = {}
     for name, value in answer.values.items():
         array = np.asarray(value)
-        if array.size <= LARGEST_SHOWN and np.all(np.isfinite(array)):
+        if (whole or array.size <= LARGEST_SHOWN) and np.all(np.isfinite(array)):
             shown[name] = array.tolist()
     return shown
 
@@ -262,12 +212,10 @@ def _provenance(prepared: Prepared, dataset: Dataset, started: float) -> dict[st
     needed = (name.partition("==")[0] for name in prepared.technique.packages.values())
     packages = ["numpy", "scikit-learn", *needed]
     return {
-        "petlab": petlab.__version__,
+        **origin(prepared, dataset),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in packages},
-        "dataset_sha256": dataset.sha256,
-        "settings": asdict(prepared.settings) | prepared.technique.chosen_settings,
         "started": started,
     }
 

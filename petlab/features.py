@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petlab.table import Table
+from petlab.table import MISSING, Table
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,10 @@ def as_category(table: Table, name: str, *, bins: int) -> tuple[np.ndarray, tupl
     ----------
     bins
         Intervals that a number's public range is cut into.
+
+    Returns
+    -------
+    Codes, shape (rows,), `MISSING` where there is no value; and the names.
     """
     column = table.column(name)
     values = table.values[name]
@@ -61,6 +65,9 @@ def as_category(table: Table, name: str, *, bins: int) -> tuple[np.ndarray, tupl
         return values, column.levels
     assert column.range is not None
     low, high = column.range
-    codes = np.clip(((values - low) / (high - low) * bins).astype(np.int64), 0, bins - 1)
+    missing = np.isnan(values)
+    share = np.where(missing, 0.0, (values - low) / (high - low))
+    codes = np.clip((share * bins).astype(np.int64), 0, bins - 1)
+    codes[missing] = MISSING
     edges = np.linspace(low, high, bins + 1)
     return codes, tuple(f"{a:g} to {b:g}" for a, b in itertools.pairwise(edges))

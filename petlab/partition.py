@@ -1,32 +1,62 @@
-"""How records are spread over data owners."""
+"""How records are spread over data owners, each by a coin of its own."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from petlab.assignment import coins
 from petlab.errors import DataError, UsageError
 
 HOW = ("iid", "dirichlet:ALPHA", "site")
+ATTEMPTS = 100
+"""Draws of owners before it is said that one of them stays without records."""
+SHARES_TRIED = 10_000
+LEAST_SHARE = 0.25
+"""Each owner's share of some class is at least this much of an equal one."""
 
 
-def split(labels: np.ndarray, test_share: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of training and test records, stratified by class; both sorted.
+@dataclass(frozen=True)
+class Traits:
+    """What may decide where records go.
 
-    Raises
-    ------
-    DataError
-        A class has too few records to be in both parts.
+    Attributes
+    ----------
+    keys
+        See `petlab.assignment`, shape (rows,).
+    labels
+        Class of each record, shape (rows,).
+    classes
+        How many classes there can be, which is public.
+    sites
+        Number of each record's natural site, shape (rows,), or None.
+    site_count
+        How many sites there can be, which is public.
     """
-    rng = np.random.default_rng([seed, 1])
-    test = []
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        count = round(test_share * len(members))
-        if not 0 < count < len(members):
-            raise DataError("a class has too few records for a training and a test part.")
-        test.append(members[:count])
-    chosen = np.sort(np.concatenate(test))
-    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
+
+    keys: np.ndarray
+    labels: np.ndarray
+    classes: int
+    sites: np.ndarray | None = None
+    site_count: int = 0
+
+
+def split(keys: np.ndarray, test_share: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of training and test records, each record by its own coin; both sorted.
+
+    Classes are in both parts in proportion only on average: a split that kept the proportions
+    would move other records whenever one is taken away.
+
+    Parameters
+    ----------
+    keys
+        Of the records, see `petlab.assignment`; shape (rows,).
+    test_share
+        Chance of a record to be a test record.
+    """
+    tested = coins(keys, "test", seed=seed) < test_share
+    return np.flatnonzero(~tested), np.flatnonzero(tested)
 
 
 def check_partition(how: str) -> None:
@@ -44,21 +74,21 @@ def check_partition(how: str) -> None:
 
 
 def partition(
-    how: str, labels: np.ndarray, owners: int, *, seed: int, sites: np.ndarray | None = None
+    how: str, traits: Traits, owners: int, *, seed: int, again: bool = True
 ) -> list[np.ndarray]:
-    """Indices of each owner's records.
+    """Indices of each owner's records, sorted.
 
     Parameters
     ----------
     how
-        "iid" (random, equal sizes), "dirichlet:ALPHA" (each class is spread by a draw from
-        a symmetric Dirichlet distribution; small alpha means unlike owners) or "site".
-    labels
-        Class of each record, shape (rows,).
+        "iid" (every owner is as likely as any other), "dirichlet:ALPHA" (an owner's share of
+        each class is drawn from a symmetric Dirichlet distribution; small alpha means unlike
+        owners) or "site".
     owners
         How many.
-    sites
-        Natural site of each record, or None.
+    again
+        Draw again when an owner is left without records. Whether that happens depends on all
+        records together, so that differential privacy has to refuse instead.
 
     Raises
     ------
@@ -68,17 +98,49 @@ def partition(
         The way is unknown, or the number of owners is not that of the sites.
     """
     check_partition(how)
-    rng = np.random.default_rng([seed, 2])
+    for attempt in range(ATTEMPTS if again and how != "site" else 1):
+        chosen = _chosen(how, traits, owners, seed=seed, attempt=attempt)
+        sizes = np.bincount(chosen, minlength=owners)
+        if sizes.all():
+            return [np.flatnonzero(chosen == owner) for owner in range(owners)]
+    raise DataError(
+        f"partition {how}: owner-{int(np.argmin(sizes)) + 1} has no records. Use fewer parties"
+        + ("." if how == "site" else ", or another seed.")
+    )
+
+
+def _chosen(how: str, traits: Traits, owners: int, *, seed: int, attempt: int) -> np.ndarray:
+    """Number of each record's owner."""
+    if how == "site":
+        return _site(traits, owners)
+    coin = coins(traits.keys, f"owner {attempt}", seed=seed)
     if how == "iid":
-        parts = np.array_split(rng.permutation(len(labels)), owners)
-    elif how.startswith("dirichlet:"):
-        parts = _dirichlet(labels, owners, _alpha(how), rng)
-    else:
-        parts = _by_site(sites, owners)
-    for number, part in enumerate(parts, start=1):
-        if not len(part):
-            raise DataError(f"partition {how}: owner-{number} has no records. Use fewer parties.")
-    return [np.sort(part) for part in parts]
+        return (coin * owners).astype(np.int64)
+    rng = np.random.default_rng([seed, 2, attempt])
+    ends = np.cumsum(_class_shares(rng, owners, traits.classes, _alpha(how)), axis=1)[:, :-1]
+    return (coin[:, None] >= ends[traits.labels]).sum(1)
+
+
+def _class_shares(rng: np.random.Generator, owners: int, classes: int, alpha: float) -> np.ndarray:
+    """Each owner's share of each class, shape (classes, owners), under which nobody starves."""
+    for _ in range(SHARES_TRIED):
+        shares = rng.dirichlet(np.full(owners, alpha), classes)
+        if (shares.max(0) >= LEAST_SHARE / owners).all():
+            return shares
+    raise UsageError(
+        f"partition dirichlet:{alpha:g}: {owners} owners of {classes} classes always leave one "
+        "with next to nothing. Use fewer parties or a larger alpha."
+    )
+
+
+def _site(traits: Traits, owners: int) -> np.ndarray:
+    if traits.sites is None:
+        raise UsageError("partition site: the card names no site column. Use iid.")
+    if traits.site_count != owners:
+        raise UsageError(
+            f"partition site: the data has {traits.site_count} sites; set parties to that."
+        )
+    return traits.sites
 
 
 def _alpha(how: str) -> float:
@@ -89,25 +151,3 @@ def _alpha(how: str) -> float:
     if not 0 < alpha < np.inf:
         raise UsageError("dirichlet:ALPHA takes a positive number.")
     return alpha
-
-
-def _dirichlet(
-    labels: np.ndarray, owners: int, alpha: float, rng: np.random.Generator
-) -> list[np.ndarray]:
-    parts: list[list[np.ndarray]] = [[] for _ in range(owners)]
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        shares = np.cumsum(rng.dirichlet(np.full(owners, alpha)))[:-1]
-        cuts = (shares * len(members)).astype(int)
-        for part, piece in zip(parts, np.split(members, cuts), strict=True):
-            part.append(piece)
-    return [np.concatenate(part) for part in parts]
-
-
-def _by_site(sites: np.ndarray | None, owners: int) -> list[np.ndarray]:
-    if sites is None:
-        raise UsageError("partition site: the card names no site column. Use iid.")
-    found = np.unique(sites)
-    if len(found) != owners:
-        raise UsageError(f"partition site: the data has {len(found)} sites; set parties to that.")
-    return [np.flatnonzero(sites == site) for site in found]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from petlab.errors import UsageError
 from petlab.optimizer import OPTIMIZERS
 from petlab.perceptron import ACTIVATIONS
+from petlab.sampling import steps_per_epoch
 from petlab.task import setting
 
 METHODS = ("gradient", "fedavg")
@@ -22,10 +23,19 @@ class Settings:
     hidden: str = setting("64", "hidden layer sizes, such as 64,32")
     activation: str = setting("tanh", "tanh, relu, or square (which encrypted scoring can compute)")
     epochs: int = setting(80, "passes over the records; rounds of federated averaging")
-    batch_share: float = setting(0.3, "share of each owner's records in one step")
+    batch_share: float = setting(0.3, "at most this share of the records in one step")
     optimizer: str = setting("sgd", "sgd (momentum 0.9) or adam")
     learning_rate: float = setting(0.05, "step size")
     clip_norm: float = setting(1.0, "per-example clipping bound under differential privacy")
+
+    @property
+    def batch(self) -> float:
+        """Share of the records in one step: an epoch is cut into equal batches.
+
+        Every program, the reference and differential privacy's sampling use this share, and
+        divide by as many records as it says.
+        """
+        return 1 / steps_per_epoch(self.batch_share)
 
     def check(self) -> None:
         """Refuse values that make no sense.

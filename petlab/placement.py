@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from petlab.errors import UsageError
-from petlab.partition import partition
+from petlab.guard import Guarded
+from petlab.partition import Traits, partition
 from petlab.party import SERVER, Shard, owner_names
 from petlab.plan import Public
 from petlab.prepared import Prepared
@@ -24,7 +23,9 @@ def place(prepared: Prepared, train: Records, test: Records) -> tuple[list[Shard
     public = train.public
     if program.placement is Placement.ROWS:
         count = cell.parties or _natural(cell, train)
-        parts = partition(cell.partition, train.labels, count, seed=cell.seed, sites=train.sites)
+        private = isinstance(prepared.technique, Guarded)
+        traits = Traits(train.keys, train.labels, public.classes, train.sites, public.sites)
+        parts = partition(cell.partition, traits, count, seed=cell.seed, again=not private)
         shards = [
             _shard(name, train.take(part))
             for name, part in zip(owner_names(len(parts)), parts, strict=True)
@@ -48,7 +49,7 @@ def place(prepared: Prepared, train: Records, test: Records) -> tuple[list[Shard
 
 def _natural(cell: Cell, train: Records) -> int:
     if cell.partition == "site" and train.sites is not None:
-        return len(np.unique(train.sites))
+        return train.public.sites
     return ROW_OWNERS
 
 

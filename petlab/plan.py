@@ -27,6 +27,8 @@ class Public:
         Numbers of levels of further named categories.
     image
         Height and width when the features are pixels, or None.
+    sites
+        Number of natural sites; 0 where there are none.
     owners
         Number of data owners.
     records_max
@@ -42,6 +44,7 @@ class Public:
     classes: int = 2
     levels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     image: tuple[int, int] | None = None
+    sites: int = 0
     owners: int = 1
     records_max: int = DEFAULT_RECORDS_MAX
     records: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from petlab.accountant import total_epsilon
 from petlab.errors import Unsupported
-from petlab.evaluator import dataset_of, plan_cell, prepare
+from petlab.prepared import dataset_of, plan_cell, prepare
 from petlab.result import Cell
 
 

@@ -13,6 +13,9 @@ from petlab.errors import UsageError, unknown
 
 SCHEMA = 1
 
+EVALUATION = "For the evaluator: holds exact values, not to be released."
+RELEASE = "A release: holds what its guarantee covers, nothing else computed from the records."
+
 Setting = str | int | float | bool | None
 Source = Literal["measured", "modelled", "accounted"]
 
@@ -47,6 +50,9 @@ class Cell:
         Settings of the task and the technique that differ from their defaults.
     data, card
         Paths of the user's own table and card, or None.
+    release
+        Hand out what the guarantee covers, and nothing else (`petlab.releasing`). Needs
+        differential privacy; a budget asks for it by itself.
     """
 
     task: str
@@ -59,6 +65,7 @@ class Cell:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     data: str | None = None
     card: str | None = None
+    release: bool = False
 
     def __post_init__(self) -> None:
         if self.parties is not None and self.parties < 1:
@@ -77,13 +84,17 @@ class Cell:
     @property
     def digest(self) -> str:
         """Content address: equal cells, and only they, share it."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        fields_of = asdict(self)
+        if not self.release:
+            del fields_of["release"]
+        text = json.dumps(fields_of, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def name(self) -> str:
         """Short label for people."""
-        return f"{self.task}/{self.program} {self.technique} {self.dataset} seed {self.seed}"
+        short = f"{self.task}/{self.program} {self.technique} {self.dataset} seed {self.seed}"
+        return f"{short} (release)" if self.release else short
 
 
 @dataclass(frozen=True)
@@ -180,9 +191,18 @@ class Result:
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def use(self) -> str:
+        """Who may see it: a sentence that stands on everything that shows the result."""
+        return RELEASE if self.cell.release else EVALUATION
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"schema": SCHEMA, **json.loads(json.dumps(asdict(self), allow_nan=False))}
+        return {
+            "schema": SCHEMA,
+            "use": self.use,
+            **json.loads(json.dumps(asdict(self), allow_nan=False)),
+        }
 
     def to_json(self) -> str:
         """Return the stored form."""
@@ -194,6 +214,7 @@ class Result:
         values = json.loads(text)
         if values.pop("schema", None) != SCHEMA:
             raise UsageError(f"this is not a petlab result of schema {SCHEMA}.")
+        values.pop("use", None)  # follows from the cell
         guarantee = values["guarantee"]
         if guarantee:
             guarantee = Guarantee(**{**guarantee, "trusted": tuple(guarantee["trusted"])})

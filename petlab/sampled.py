@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from petlab.assignment import coins
 from petlab.dataset import Dataset
 from petlab.errors import DataError, UsageError
 from petlab.table import Table
@@ -23,8 +24,8 @@ class Sampled(Dataset):
     whole
         The data set.
     rows
-        How many records, drawn without replacement, as many of each class as before by share;
-        None for all.
+        About how many records: each is kept with the same chance, by a coin of its own, so
+        that one record less changes nothing about the others. None for all.
     seed
         Of the draw.
     """
@@ -39,21 +40,21 @@ class Sampled(Dataset):
         Raises
         ------
         DataError
-            The table has fewer records, a class would have none, or what `Dataset.load` raises.
+            The table has fewer records, none is kept, or what `Dataset.load` raises.
         """
         table = self.whole.load()
         kept = {*self.card.columns}
         columns = tuple(c for c in table.columns if c.name.removesuffix(" missing") in kept)
         names = {*kept, *(c.name for c in columns)}
         values = {name: v for name, v in table.values.items() if name in names}
-        table = Table(self.card, values, columns, table.rows)
+        table = replace(table, card=self.card, values=values, columns=columns)
         return table if self.rows is None else _fewer(table, self.rows, self.seed)
 
 
 def sample(
     whole: Dataset, *, rows: int | None = None, features: int | None = None, seed: int = 0
 ) -> Dataset:
-    """Return the data set, or a part of it: its first features, and records drawn by seed.
+    """Return the data set, or a part of it: its first features, and some records.
 
     Raises
     ------
@@ -79,21 +80,12 @@ def sample(
 
 
 def _fewer(table: Table, rows: int, seed: int) -> Table:
-    if rows > table.rows:
-        raise DataError(f"the table has {table.rows} records, not {rows}: lower `rows`.")
-    rng = np.random.default_rng([seed, 11])
-    # Whole parts of each class's share; the largest remainders get what is left.
-    target = table.values[table.card.target]
-    classes, counts = np.unique(target, return_counts=True)
-    shares = counts * rows / table.rows
-    take = np.floor(shares).astype(int)
-    take[np.argsort(take - shares)[: rows - take.sum()]] += 1
-    if (take < 1).any():
-        raise DataError(f"{rows} records leave none of the rarest class: raise `rows`.")
-    drawn = [
-        rng.choice(np.flatnonzero(target == label), count, replace=False)
-        for label, count in zip(classes, take, strict=True)
-    ]
-    index = np.sort(np.concatenate(drawn))
-    values = {name: v[index] for name, v in table.values.items()}
-    return Table(table.card, values, table.columns, rows)
+    # The public number where there is one: a chance that follows from how many records there
+    # are would change for all of them with each.
+    size = table.card.records or table.rows
+    if rows > size:
+        raise DataError(f"the table has {size} records, not {rows}: lower `rows`.")
+    kept = np.flatnonzero(coins(table.keys, "sample", seed=seed) < rows / size)
+    if not len(kept):
+        raise DataError(f"a sample of about {rows} records came out empty: raise `rows`.")
+    return table.take(kept)

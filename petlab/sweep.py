@@ -11,15 +11,16 @@ from typing import Any
 
 from petlab.dataset import find_dataset
 from petlab.errors import UsageError, unknown
-from petlab.evaluator import evaluate, prepare
+from petlab.evaluator import evaluate
 from petlab.notebook import Folders, run_cell_notebook
+from petlab.prepared import dataset_of, named, origin, prepare
 from petlab.progress import progress
 from petlab.registry import technique_names
 from petlab.result import Cell, Result, Status
 from petlab.store import Store
 
-FINAL = frozenset({Status.OK, Status.UNSUPPORTED, Status.MISSING_PACKAGE})
-"""A stored result of this kind is not run again."""
+FINAL = frozenset({Status.OK, Status.UNSUPPORTED})
+"""A stored result of this kind is not run again while all that it comes from is the same."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def read_sweep(path: Path) -> Sweep:
     for key in spec:
         if key not in ("name", "timeout_s", "grid"):
             raise unknown(f"key of {path.name}", key, ("name", "timeout_s", "grid"))
-    cells = [cell for block in spec["grid"] for cell in _cells(block, path.name)]
+    cells = [named(cell) for block in spec["grid"] for cell in _cells(block, path.name)]
     for cell in cells:
         prepare(cell)
     for name in {cell.dataset for cell in cells if cell.data is None}:
@@ -112,8 +113,7 @@ def run_sweep(
             store.forget(cell)
     waiting = []
     for cell in sweep.cells:
-        stored = store.read(cell)
-        if stored is None or stored.status not in FINAL:
+        if not _still_holds(store.read(cell), cell):
             waiting.append(cell)
     direct = [cell for cell in waiting if _has_gap(cell)]
     for cell in direct:
@@ -124,6 +124,15 @@ def run_sweep(
         store.write(result)
     found = (store.read(cell) for cell in sweep.cells)
     return [result for result in found if result is not None]
+
+
+def _still_holds(stored: Result | None, cell: Cell) -> bool:
+    """Whether a stored result is of this very table, card, petlab and settings."""
+    if stored is None or stored.status not in FINAL:
+        return False
+    prepared = prepare(cell)
+    now = origin(prepared, dataset_of(prepared))
+    return all(stored.provenance.get(name) == value for name, value in now.items())
 
 
 def count_statuses(results: list[Result]) -> dict[str, int]:

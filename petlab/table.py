@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from petlab.assignment import record_keys
 from petlab.card import Card, Column
 from petlab.errors import DataError
 
 if TYPE_CHECKING:
     import pandas
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 
 MISSING = -1
 """Code of a missing category."""
@@ -21,20 +26,29 @@ MISSING = -1
 
 @dataclass(frozen=True)
 class Table:
-    """Complete, checked columns of equal length.
+    """Checked columns of equal length.
 
     Attributes
     ----------
     values
-        Numbers as float64; categories as int64 codes into their column's levels.
+        Numbers as float64; categories as int64 codes into their column's levels. What is
+        missing from a column with `missing = "drop"` is NaN, or the code `MISSING`, until
+        `complete` leaves the record out.
     columns
         The feature columns as they now are: missing-value indicators included.
+    keys
+        What decides where each record goes, see `petlab.assignment`; shape (rows,).
     """
 
     card: Card
     values: Mapping[str, np.ndarray]
     columns: tuple[Column, ...]
-    rows: int
+    keys: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        """Number of records."""
+        return len(self.keys)
 
     @property
     def target(self) -> np.ndarray:
@@ -46,6 +60,45 @@ class Table:
     def column(self, name: str) -> Column:
         """Describe one feature column."""
         return next(c for c in self.columns if c.name == name)
+
+    def take(self, index: np.ndarray) -> Table:
+        """Return the records at `index`."""
+        values = {name: found[index] for name, found in self.values.items()}
+        return replace(self, values=values, keys=self.keys[index])
+
+    def missing(self, name: str) -> np.ndarray:
+        """Which records have no value in a feature column, shape (rows,)."""
+        return _gone(self.values[name])
+
+    def complete(self, names: Iterable[str] | None = None) -> tuple[Table, dict[str, int]]:
+        """Leave out the records that lack a value where one is needed.
+
+        Parameters
+        ----------
+        names
+            The feature columns that are used; None for all.
+
+        Returns
+        -------
+        The rest, and how many records each column was missing from.
+
+        Raises
+        ------
+        DataError
+            No record is left.
+        """
+        used = [c.name for c in self.columns] if names is None else list(names)
+        gone = {name: self.missing(name) for name in used}
+        counts = {name: int(lacks.sum()) for name, lacks in gone.items() if lacks.any()}
+        if not counts:
+            return self, {}
+        kept = np.flatnonzero(~np.any(list(gone.values()), axis=0))
+        if not len(kept):
+            raise DataError(
+                f'no row is left after missing = "drop" in {", ".join(counts)}. Choose another '
+                "`missing` policy in the card."
+            )
+        return self.take(kept), counts
 
 
 def read_table(path: Path, card: Card) -> Table:
@@ -60,25 +113,23 @@ def read_table(path: Path, card: Card) -> Table:
     """
     frame = _read(path)
     _check_columns(frame, card, path.name)
-    raw = {c.name: _checked(frame[c.name], c, path.name) for c in _stored(card)}
-    if card.id:
-        raw[card.id] = frame[card.id].to_numpy(str)
-    keep = np.ones(len(frame), bool)
+    values = {c.name: _checked(frame[c.name], c, path.name) for c in _stored(card)}
+    ids = _ids(frame[card.id], card, path.name) if card.id else None
     for column in _stored(card):
-        gone = _gone(raw[column.name])
+        gone = _gone(values[column.name])
         forced = column.name in (card.target, card.site)
         if gone.any() and (forced or column.missing == "refuse"):
             raise DataError(
                 f"{_at(path.name, gone, column)}: a value is missing. Fill it in"
                 + ("." if forced else ", or choose another `missing` policy in the card.")
             )
-        if column.missing == "drop":
-            keep &= ~gone
-    values: dict[str, np.ndarray] = {name: v[keep] for name, v in raw.items()}
+    keys = record_keys(list(values.values()), ids)
     columns: list[Column] = []
     for column in card.features:
         columns += _complete(values, column)
-    table = Table(card, values, tuple(columns), int(keep.sum()))
+    if ids is not None:
+        values[card.id or ""] = ids
+    table = Table(card, values, tuple(columns), keys)
     _check_content(table, path.name)
     return table
 
@@ -92,7 +143,7 @@ def empty_table(card: Card) -> Table:
     columns: list[Column] = []
     for column in card.features:
         columns += _complete(values, column)
-    return Table(card, values, tuple(columns), 0)
+    return Table(card, values, tuple(columns), np.zeros(0, np.uint64))
 
 
 def _stored(card: Card) -> list[Column]:
@@ -104,15 +155,48 @@ def _read(path: Path) -> pandas.DataFrame:
 
     if not path.exists():
         raise DataError(f"{path}: there is no such file.")
+    if path.suffix != ".parquet":
+        return _read_csv(path)
     try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+        return pd.read_parquet(path)
     except (ValueError, OSError) as error:
         raise DataError(f"{path.name}: cannot be read as a table: {error}.") from None
 
 
+def _read_csv(path: Path) -> pandas.DataFrame:
+    """Read text fields exactly as they stand; an empty one is missing.
+
+    pandas' own reader takes the first column for row names when rows end in a comma, and fills
+    short rows up: every value would then be one column off, without a word.
+    """
+    import pandas as pd
+
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, strict=True)
+            header = next(lines, [])
+            rows = [line for line in lines if line]
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        raise DataError(f"{path.name}: cannot be read as a table: {error}.") from None
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            last = header[min(len(row), len(header) - 1)] if header else ""
+            raise DataError(
+                f"{path.name} row {number}, column {last}: the row has {len(row)} fields, the "
+                f"header {len(header)}. Add what is missing, or take a comma away."
+            )
+    fields = zip(*rows, strict=True) if rows else [()] * len(header)
+    columns = [[value or None for value in column] for column in fields]
+    frame = pd.DataFrame(dict(enumerate(columns)), dtype=object)
+    frame.columns = pd.Index(header)
+    return frame
+
+
 def _check_columns(frame: pandas.DataFrame, card: Card, where: str) -> None:
+    names = [str(name) for name in frame.columns]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{where}: column {twice} stands in the header twice. Rename one.")
     absent = [name for name in card.columns if name not in frame.columns]
     if absent:
         raise DataError(f"{where}: column {absent[0]} of the card is not in the file.")
@@ -131,7 +215,7 @@ def _checked(series: Any, column: Column, where: str) -> np.ndarray:
 
     missing = series.isna().to_numpy()
     if column.kind == "number":
-        numbers = pd.to_numeric(series, errors="coerce").to_numpy(float)
+        numbers = pd.to_numeric(_plain(series), errors="coerce").to_numpy(float)
         bad = (np.isnan(numbers) | np.isinf(numbers)) & ~missing
         if bad.any():
             raise DataError(f"{_at(where, bad, column)}: the value is not a finite number.")
@@ -155,6 +239,23 @@ def _checked(series: Any, column: Column, where: str) -> np.ndarray:
     return result
 
 
+def _ids(series: Any, card: Card, where: str) -> np.ndarray:
+    missing = series.isna().to_numpy()
+    if missing.any():
+        column = card.columns[card.id or ""]
+        raise DataError(f"{_at(where, missing, column)}: the ID is missing. Fill it in.")
+    return series.to_numpy(str)
+
+
+def _plain(series: Any) -> Any:
+    """Blank out texts that only some programs read as numbers."""
+    if series.dtype != object:
+        return series
+    texts = {value for value in series.unique() if isinstance(value, str)}
+    odd = {text for text in texts if not _NUMBER.fullmatch(text.strip())}
+    return series.where(~series.isin(odd)) if odd else series
+
+
 def _gone(values: np.ndarray) -> np.ndarray:
     return np.isnan(values) if values.dtype.kind == "f" else values == MISSING
 
@@ -169,7 +270,7 @@ def _complete(values: dict[str, np.ndarray], column: Column) -> list[Column]:
             return [replace(column, levels=(*column.levels, "missing"))]
         assert column.range is not None
         values[column.name] = np.where(gone, sum(column.range) / 2, found)
-        name = f"{column.name} missing"
+        name = column.indicator or ""
         values[name] = gone.astype(float)
         return [column, Column(name, "number", "was not recorded", "refuse", (0.0, 1.0))]
     if column.imputed is not None:
@@ -184,8 +285,6 @@ def _complete(values: dict[str, np.ndarray], column: Column) -> list[Column]:
 
 def _check_content(table: Table, where: str) -> None:
     card = table.card
-    if not table.rows:
-        raise DataError(f'{where}: no row is left after missing = "drop".')
     if len(np.unique(table.values[card.target])) < 2:
         raise DataError(f"{where}, column {card.target}: only one class is present.")
     if card.site:

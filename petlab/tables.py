@@ -161,7 +161,7 @@ def guarantee_table(results: Sequence[Result]) -> Headed:
 
 def summary_html(result: Result) -> str:
     """Status, remarks and guarantee of one result as a few lines of HTML."""
-    lines = [f"<b>{html.escape(result.cell.name)}</b>: {result.status}"]
+    lines = [f"<b>{html.escape(result.cell.name)}</b>: {result.status}", html.escape(result.use)]
     if result.reason:
         lines.append(html.escape(result.reason))
     lines += [html.escape(note) for note in result.notes]
@@ -174,7 +174,7 @@ def summary_html(result: Result) -> str:
 
 def summary_text(result: Result) -> str:
     """Format one result for a terminal: both tables and the guarantee."""
-    lines = [f"{result.cell.name}: {result.status}"]
+    lines = [f"{result.cell.name}: {result.status}", result.use]
     if result.reason:
         lines.append(result.reason)
     if result.status is not Status.OK:

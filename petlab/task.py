@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, ClassVar
 
 import numpy as np
 
+from petlab.card import Card
 from petlab.contribution import qualified_name
 from petlab.errors import UsageError, unknown
 from petlab.ops import Op
@@ -39,18 +40,25 @@ class Records:
     arrays
         Named arrays with one entry per record on the first axis.
     labels
-        Class of each record, by which splits are stratified; shape (rows,).
+        Class of each record, shape (rows,).
     sites
         Natural site of each record, or None.
+    keys
+        What decides where each record goes (`petlab.assignment`), shape (rows,); empty while
+        that is not known.
     seed
         The cell's seed, for what is public and random (hidden units, initial models).
+    notes
+        Remarks on records or values that were left out.
     """
 
     arrays: Mapping[str, np.ndarray]
     public: Public
     labels: np.ndarray
     sites: np.ndarray | None = None
+    keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
     seed: int = 0
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]
@@ -62,6 +70,7 @@ class Records:
             arrays={name: values[index] for name, values in self.arrays.items()},
             labels=self.labels[index],
             sites=None if self.sites is None else self.sites[index],
+            keys=self.keys[index] if len(self.keys) else self.keys,
         )
 
 
@@ -144,6 +153,13 @@ class Task(ABC):
     settings: ClassVar[type]
     programs: ClassVar[Mapping[str, Program]]
     test_share: ClassVar[float] = 0.25
+
+    def columns(self, card: Card, settings: Any) -> Sequence[str] | None:
+        """Name the feature columns that a record must have values in; None for all of them.
+
+        Where a card says `missing = "drop"`, only records that lack one of these are left out.
+        """
+        return None
 
     @abstractmethod
     def encode(self, table: Table, settings: Any) -> Records:

@@ -10,7 +10,6 @@ import numpy as np
 
 from petlab.dataset import find_dataset
 from petlab.evaluator import evaluate
-from petlab.partition import partition
 from petlab.party import Shard, owner_names
 from petlab.plan import Plan, Public
 from petlab.registry import find_task, find_technique
@@ -31,7 +30,8 @@ def evaluated(cell: Cell) -> Result:
 
 def records_of(task: str, dataset: str, settings: Any, *, rows: int | None = None) -> Records:
     """Encoded records of a shipped data set, perhaps only the first few."""
-    records = find_task(task).encode(find_dataset(dataset).load(), settings)
+    table = find_dataset(dataset).load()
+    records = replace(find_task(task).encode(table, settings), keys=table.keys)
     return records if rows is None else records.take(np.arange(rows))
 
 
@@ -42,7 +42,8 @@ def public_of(records: Records, owners: int) -> Public:
 
 def spread(records: Records, owners: int) -> list[Shard]:
     """Shards of equal size."""
-    parts = partition("iid", records.labels, owners, seed=0)
+    order = np.random.default_rng([0, 2]).permutation(len(records.labels))
+    parts = [np.sort(part) for part in np.array_split(order, owners)]
     names = owner_names(owners)
     pairs = zip(names, (records.take(part) for part in parts), strict=True)
     return [Shard(name, len(part.labels), part.arrays) for name, part in pairs]

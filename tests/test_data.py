@@ -66,7 +66,7 @@ def write(
     card |= {"id": "patient", "site": "clinic", "factor": "smoker"} | roles
     lines = [f"{key} = {toml(value)}" for key, value in card.items() if value is not None]
     for name, entry in (columns or COLUMNS).items():
-        lines.append(f"[columns.{name}]")
+        lines.append(f'[columns."{name}"]')
         lines += [f"{key} = {toml(value)}" for key, value in entry.items()]
     frame.to_csv(folder / "clinics.csv", index=False)
     (folder / "clinics.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -217,13 +217,48 @@ def test_missing_value_is_refused_by_default(tmp_path: Path) -> None:
 
 
 def test_drop_leaves_those_records_out(tmp_path: Path) -> None:
-    """And only those, in all columns."""
+    """And only those, in all columns, and says so."""
     frame = with_gaps("sugar", 6, 9)
-    table = load(tmp_path, frame, changed(sugar={"missing": "drop"}))
+    table, left_out = load(tmp_path, frame, changed(sugar={"missing": "drop"})).complete()
     assert table.rows == ROWS - 2
+    assert left_out == {"sugar": 2}
     kept = frame["sugar"] != ""
     np.testing.assert_array_equal(table.values["age"], frame["age"][kept].astype(float))
     assert all(len(values) == table.rows for values in table.values.values())
+
+
+def test_missing_values_count_where_they_are_used(tmp_path: Path) -> None:
+    """A test of one column keeps the people who lack another, and a note tells of the rest."""
+    from scipy import stats
+
+    frame = with_gaps("sugar", *range(0, ROWS, 3))
+    frame.loc[[1, 4], "smoker"] = ""
+    written = write(tmp_path, frame, changed(sugar={"missing": "drop"}, smoker={"missing": "drop"}))
+    for technique in ("cleartext", "he", "mpc"):
+        result = evaluate(Cell("chi2", technique=technique, **written))
+        seen = frame[frame["smoker"] != ""]
+        table = pd.crosstab(seen["ill"], seen["smoker"])
+        assert np.array_equal(result.answer["table"], table)
+        expected = stats.chi2_contingency(table, correction=False).statistic
+        assert result.answer["statistic"] == pytest.approx(expected)
+        assert any("2 records were left out: column smoker" in note for note in result.notes)
+        assert not any("sugar" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("technique", ["cleartext", "he", "mpc", "tee"])
+def test_each_of_many_factors_counts_who_has_a_value(tmp_path: Path, technique: str) -> None:
+    """As many people in a table as have a value for it, not those who have them all."""
+    frame = with_gaps("sugar", *range(0, ROWS, 3))
+    frame.loc[[1, 4], "smoker"] = ""
+    written = write(tmp_path, frame, changed(sugar={"missing": "drop"}, smoker={"missing": "drop"}))
+    cell = Cell("chi2", "linked", technique, settings={"factor": "sugar,smoker"}, **written)
+    result = evaluate(cell)
+    found = np.array(result.answer["table"])
+    assert found[:, :4].sum() == (frame["sugar"] != "").sum()
+    smokers = frame[frame["smoker"] != ""]
+    assert np.array_equal(found[:, 4:], pd.crosstab(smokers["ill"], smokers["smoker"]))
+    assert any("2 records have no value in smoker" in note for note in result.notes)
+    assert result.quality["count_max_error"].value == 0
 
 
 def test_impute_puts_the_public_value_in(tmp_path: Path) -> None:
@@ -266,7 +301,63 @@ def test_missing_target_or_site_is_always_refused(tmp_path: Path, column: str, p
 def test_drop_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
     """An empty table is no data set."""
     frame = with_gaps("sugar", *range(ROWS))
-    assert "no row is left" in refusal(tmp_path, frame, changed(sugar={"missing": "drop"}))
+    table = load(tmp_path, frame, changed(sugar={"missing": "drop"}))
+    with pytest.raises(DataError, match="no row is left"):
+        table.complete()
+
+
+# Tables are read as they are.
+
+
+SHIFTS = {
+    "a comma at the end of every row": lambda lines: [lines[0], *(x + "," for x in lines[1:])],
+    "a comma at the end of one row": lambda lines: [*lines[:3], lines[3] + ",", *lines[4:]],
+    "a value too few": lambda lines: [*lines[:3], lines[3].rpartition(",")[0], *lines[4:]],
+    "a column twice": lambda lines: [x + "," + x.rpartition(",")[2] for x in lines],
+}
+
+
+@pytest.mark.parametrize("shift", SHIFTS.values(), ids=SHIFTS)
+def test_what_would_shift_columns_is_refused(tmp_path: Path, shift: Any) -> None:
+    """Where a reader that guesses would move every value one column on."""
+    written = write(tmp_path, records())
+    path = Path(written["data"])
+    path.write_text("\n".join(shift(path.read_text().splitlines())) + "\n")
+    with pytest.raises(DataError, match=r"row [13]\b|column ill"):
+        find_dataset(**written).load()
+
+
+@pytest.mark.parametrize("text", ["1_0", "0x1A", "\u0663\u0664", "4 2", "1d1", "5%", "nan", "inf"])
+def test_only_plain_numbers_are_numbers(tmp_path: Path, text: str) -> None:
+    """What one program reads as a number and another does not is refused."""
+    frame = records()
+    frame.loc[4, "age"] = text
+    assert "row 5, column age" in refusal(tmp_path, frame)
+
+
+@pytest.mark.parametrize("text", ["42", " 42 ", "+42", "42.", "4.2e1", "042"])
+def test_plain_numbers_are_read(tmp_path: Path, text: str) -> None:
+    """However they are written."""
+    frame = records()
+    frame.loc[4, "age"] = text
+    assert load(tmp_path, frame).values["age"][4] == 42
+
+
+def test_a_column_named_like_an_indicator_is_refused(tmp_path: Path) -> None:
+    """It would be overwritten without a word."""
+    frame = records().assign(**{"sugar missing": 1})
+    columns = changed(sugar={"missing": "indicator"})
+    columns["sugar missing"] = {"kind": "number", "range": [0, 2]}
+    assert "indicator of sugar" in refusal(tmp_path, frame, columns)
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,\xff\n", b"", b"\n", b"a,b\n", b'a,b\n"1,2\n'])
+def test_broken_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    """Wrong encodings, nothing, an open quote: an error of petlab's, never one of Python's."""
+    written = write(tmp_path, records())
+    Path(written["data"]).write_bytes(content)
+    with pytest.raises(DataError):
+        find_dataset(**written).load()
 
 
 # What is wrong.

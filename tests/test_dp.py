@@ -404,8 +404,8 @@ def test_clip_only_twin_adds_no_noise_and_claims_nothing() -> None:
 @pytest.mark.parametrize("task", ["elm", "logreg"])
 def test_noise_costs_more_than_clipping(task: str) -> None:
     """At a small epsilon on few records the twin is good and the private run is not."""
-    twin = guarded(task, epsilon=0.05, twin="clip-only")
-    noisy = guarded(task, epsilon=0.05, insecure_seed=1)
+    twin = guarded(task, epsilon=0.02, twin="clip-only")
+    noisy = guarded(task, epsilon=0.02, insecure_seed=1)
     assert twin.quality["auc"].value > 0.95
     assert noisy.quality["auc"].value < twin.quality["auc"].value - 0.02
 

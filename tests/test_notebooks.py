@@ -71,7 +71,7 @@ def test_parameters_are_the_fields_of_a_cell_with_type_and_help(name):
     """What papermill can set is exactly what decides a result."""
     wanted = {f.name for f in fields(Cell)}
     wanted = {
-        "compare": wanted - {"technique"} | {"techniques"} | COMPARISON,
+        "compare": wanted - {"technique", "release"} | {"techniques"} | COMPARISON,
         "epsilon": set(EPSILON_PARAMETERS),
         "enclave": {"dataset"},
     }.get(name, wanted - {"task"})
@@ -79,7 +79,7 @@ def test_parameters_are_the_fields_of_a_cell_with_type_and_help(name):
     source = next(c for c in read(name).cells if c.id == "parameters").source
     for line in source.splitlines():
         comment = line.partition("  # ")[2]
-        assert comment.partition(": ")[0].split()[0] in ("str", "int", "dict", "list")
+        assert comment.partition(": ")[0].split()[0] in ("str", "int", "bool", "dict", "list")
         assert comment.partition(": ")[2]
 
 

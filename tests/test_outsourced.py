@@ -60,7 +60,7 @@ def trained(
     found = registry.find_task(task)
     chosen = found.settings(**settings)
     records = records_of(task, table, chosen)
-    train, test = (records.take(index) for index in split(records.labels, 0.25, seed=0))
+    train, test = (records.take(index) for index in split(records.keys, 0.25, seed=0))
     train = train.take(np.arange(min(rows, len(train.labels))))
     program = found.programs["outsourced"]
     plan = program.plan(chosen, public_of(train, 3))

@@ -11,9 +11,9 @@ from petlab.attacks.sender import Sender
 from petlab.attacks.view import adder
 from petlab.dataset import find_dataset
 from petlab.errors import DataError, UsageError
-from petlab.evaluator import load_records, prepare
 from petlab.party import Shard, owner_names
 from petlab.perceptron import initial_parameters
+from petlab.prepared import load_records, prepare
 from petlab.result import Cell, Setting
 from petlab.session import Opening
 from petlab.task import Records

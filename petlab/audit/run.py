@@ -24,9 +24,9 @@ import numpy as np
 from petlab.audit.bound import GUESSED, best_bound
 from petlab.dataset import Dataset
 from petlab.errors import DataError, UsageError
-from petlab.evaluator import Prepared, dataset_of, load_records, prepare
 from petlab.party import Shard
 from petlab.placement import place
+from petlab.prepared import Prepared, dataset_of, load_records, prepare
 from petlab.result import Cell, Setting
 from petlab.session import Opening
 from petlab.task import Placement, Records

@@ -20,7 +20,14 @@ def register(add: AddCommand) -> None:
     add_cell(run)
     run.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long")
     run.add_argument("--json", action="store_true", help="print the result as JSON, nothing else")
-    run.add_argument("--budget", metavar="FILE", help="spend from a study's privacy budget")
+    run.add_argument(
+        "--release",
+        action="store_true",
+        help="hand out what the guarantee covers, without anything exact (needs dp)",
+    )
+    run.add_argument(
+        "--budget", metavar="FILE", help="spend from a study's privacy budget, and release"
+    )
     plan = add(
         "plan", _plan, "Say what a cell would release and spend: noise for an epsilon, or back."
     )
@@ -94,6 +101,7 @@ def _read_cells(options: argparse.Namespace) -> list[Cell]:
             settings=parse_pairs(options.set),
             data=options.data,
             card=options.card,
+            release=getattr(options, "release", False),
         )
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from petlab.errors import UsageError, unknown
-from petlab.evaluator import dataset_of, prepare
+from petlab.prepared import dataset_of, prepare
 from petlab.result import Cell
 
 VARIABLES = ("records", "features", "parties")
@@ -76,6 +76,29 @@ def design(cell: Cell, variables: Mapping[str, float]) -> Design:
         far = {n: v[-1] if n == "parties" else v[0] for n, v in steps.items()}
         corner = _point(cell, far)
     return Design(_point(cell, base), lines, corner)
+
+
+def with_records(design: Design, records: Mapping[str, float]) -> Design:
+    """Put the records that were measured in place of those asked for.
+
+    A sample has about as many records as asked for: each is kept by a coin of its own.
+
+    Parameters
+    ----------
+    records
+        Mean number of records of each point's runs, by the digest of its cell.
+    """
+
+    def corrected(point: Point) -> Point:
+        if "records" not in point.sizes:
+            return point
+        return replace(point, sizes={**point.sizes, "records": records[point.cell.digest]})
+
+    return Design(
+        corrected(design.base),
+        {name: tuple(map(corrected, line)) for name, line in design.lines.items()},
+        corrected(design.corner) if design.corner else None,
+    )
 
 
 def check_sizes(sizes: Mapping[str, float]) -> None:

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from petlab.api import run_together
 from petlab.decision.price import Prices
 from petlab.errors import PetlabError, Unsupported, UsageError
-from petlab.evaluator import prepare
+from petlab.prepared import prepare
 from petlab.report import rounding
 from petlab.result import Cell, Result, Status
-from petlab.scaling.design import Design, design
+from petlab.scaling.design import Design, design, with_records
 from petlab.scaling.model import Extrapolated
 from petlab.scaling.rounds import extrapolate_costs
 from petlab.tables import Headed
@@ -109,6 +111,8 @@ def scale(
     """
     if repeats < 1:
         raise UsageError("repeats is at least 1.")
+    if cell.release:
+        raise UsageError("a release shows no sizes to extrapolate from: leave `release` out.")
     prepared = prepare(cell)
     gap = prepared.technique.gap(prepared.program.requires)
     if gap:
@@ -125,10 +129,17 @@ def scale(
         if result.status is not Status.OK:
             raise PetlabError(f"{result.cell.name} cannot be measured: {result.reason}")
         samples.setdefault(digest, []).append(result)
+    if "records" in sizes:
+        plan = with_records(plan, {digest: _records(found) for digest, found in samples.items()})
     costs = _costs(plan, samples, sizes)
     if prices:
         costs["price"] = _price(prices, costs)
     return Scaling(cell, plan, dict(sizes), tuple(results), costs)
+
+
+def _records(results: Sequence[Result]) -> float:
+    """Mean number of records, those for training and those held out together."""
+    return float(np.mean([sum(r.provenance["records"].values()) for r in results]))
 
 
 def _costs(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from petlab.card import Card
 from petlab.contribution import Contribution, State
 from petlab.errors import UsageError
 from petlab.features import as_category
@@ -17,7 +19,7 @@ from petlab.plan import Plan, Public
 from petlab.result import Metric
 from petlab.rows import Cells
 from petlab.session import Session
-from petlab.table import Table
+from petlab.table import MISSING, Table
 from petlab.task import Answer, Placement, Records, Task, program, setting
 
 DECIDED = 0.05
@@ -94,9 +96,13 @@ def linked(session: Session, plan: Plan) -> Answer:
 
 
 def one_hot(codes: np.ndarray, levels: int) -> np.ndarray:
-    """Indicators of codes (people,) or, of many factors, (people, factors); (people, levels)."""
+    """Indicators of codes (people,) or, of many factors, (people, factors); (people, levels).
+
+    Where a value is missing there is no indicator: that person is in no cell of that factor.
+    """
     found = np.zeros((len(codes), levels), np.int64)
-    np.put_along_axis(found, codes.reshape(len(codes), -1), 1.0, axis=1)
+    people, factors = np.nonzero(codes.reshape(len(codes), -1) != MISSING)
+    found[people, codes.reshape(len(codes), -1)[people, factors]] = 1
     return found
 
 
@@ -124,32 +130,36 @@ class ChiSquared(Task):
     programs = {"sums": sums, "linked": linked}  # noqa: RUF012
     test_share = 0.0
 
+    def columns(self, card: Card, settings: Settings) -> Sequence[str]:
+        """The factor alone; of many, each counts the people who have a value for it."""
+        names = _factors(card, settings)
+        return names if len(names) == 1 and settings.factor != "all" else ()
+
     def encode(self, table: Table, settings: Settings) -> Records:
         """Codes of the target and of the factor, or of many factors.
 
         The codes of many count on from one factor to the next, as their tables do.
         """
-        name = settings.factor or table.card.factor
-        features = [column.name for column in table.columns]
-        wanted = features if name == "all" else str(name or "").split(",")
-        names = list(dict.fromkeys(n.strip() for n in wanted))
-        if not set(names) <= set(features):
-            raise UsageError(
-                f"chi2 needs a factor: --set factor=COLUMN, one of {', '.join(features)}."
-            )
+        names = _factors(table.card, settings)
         codes, levels = zip(
             *(as_category(table, n, bins=settings.bins) for n in names), strict=True
         )
         widths = [len(found) for found in levels]
         counts = {"disease": len(table.card.classes), "factor": sum(widths)}
         arrays = {"disease": table.target, "factor": codes[0]}
-        if name == "all" or len(names) > 1:
-            counts |= {f"factor={n}": width for n, width in zip(names, widths, strict=True)}
-            arrays["factor"] = np.column_stack(codes) + np.cumsum([0, *widths[:-1]])
-            public = Public(features=tuple(names), levels=counts)
-        else:
-            public = Public(levels=counts)
-        return Records(arrays, public, table.target)
+        if settings.factor != "all" and len(names) == 1:
+            return Records(arrays, Public(levels=counts), table.target)
+        counts |= {f"factor={n}": width for n, width in zip(names, widths, strict=True)}
+        stacked, starts = np.column_stack(codes), np.cumsum([0, *widths[:-1]])
+        arrays["factor"] = np.where(stacked == MISSING, MISSING, stacked + starts)
+        lacking = {n: int((c == MISSING).sum()) for n, c in zip(names, codes, strict=True)}
+        notes = tuple(
+            f"{count:,} records have no value in {name} and are in no count of it."
+            for name, count in lacking.items()
+            if count
+        )
+        public = Public(features=tuple(names), levels=counts)
+        return Records(arrays, public, table.target, notes=notes)
 
     def reference(self, program: str, train: Records, test: Records, settings: Any) -> Answer:
         """The same test on pooled records, by scipy alone, factor by factor."""
@@ -159,8 +169,10 @@ class ChiSquared(Task):
             return Answer(_by_scipy(disease, factor, classes, levels["factor"]))
         starts = np.cumsum([0, *_widths(train.public)])
         each = [
-            _by_scipy(disease, codes - start, classes, stop - start)
-            for codes, start, stop in zip(factor.T, starts[:-1], starts[1:], strict=True)
+            _by_scipy(disease[seen], codes[seen] - start, classes, stop - start)
+            for codes, seen, start, stop in zip(
+                factor.T, factor.T != MISSING, starts[:-1], starts[1:], strict=True
+            )
         ]
         values = {name: np.array([e[name] for e in each]) for name in ("statistic", "p_value")}
         return Answer({"table": np.hstack([e["table"] for e in each]), **values})
@@ -183,6 +195,17 @@ class ChiSquared(Task):
         }
 
 
+def _factors(card: Card, settings: Settings) -> list[str]:
+    """Names of what is tested, in the order asked for."""
+    name = settings.factor or card.factor
+    known = [name for column in card.features for name in column.names]
+    wanted = known if name == "all" else str(name or "").split(",")
+    names = list(dict.fromkeys(n.strip() for n in wanted))
+    if not set(names) <= set(known):
+        raise UsageError(f"chi2 needs a factor: --set factor=COLUMN, one of {', '.join(known)}.")
+    return names
+
+
 def _by_scipy(
     disease: np.ndarray, factor: np.ndarray, classes: int, levels: int
 ) -> dict[str, np.ndarray]:
@@ -192,6 +215,8 @@ def _by_scipy(
     observed = stats.contingency.crosstab(
         disease, factor, levels=(range(classes), range(levels))
     ).count
+    if not observed.any():  # nobody has a value
+        return {"table": observed, "statistic": np.array(0.0), "p_value": np.array(1.0)}
     seen = observed[np.ix_(observed.sum(1) > 0, observed.sum(0) > 0)]
     result = stats.chi2_contingency(seen, correction=False)
     return {

@@ -42,13 +42,13 @@ def plan_fit(settings: Settings, public: Public) -> Plan:
         raise UsageError("model=cnn needs data whose card says image = [height, width].")
     width = parameter_count(_sizes(settings, public), _image(settings, public))
     shapes = {"gradient": (width,), "weights": (width + 1,)}
-    fedavg, steps = settings.method == "fedavg", steps_per_epoch(settings.batch_share)
+    fedavg, steps = settings.method == "fedavg", steps_per_epoch(settings.batch)
     return Plan(
         settings,
         public,
         releases=settings.epochs * (1 if fedavg else steps),
         local_steps=steps if fedavg else 0,
-        sample_rate=settings.batch_share,
+        sample_rate=settings.batch,
         public_size=True,
         shapes=shapes,
     )
@@ -67,7 +67,7 @@ def plan_outsourced(settings: Settings, public: Public) -> Plan:
         settings,
         public,
         releases=len(shapes),
-        sample_rate=settings.batch_share,
+        sample_rate=settings.batch,
         public_size=True,
         shapes=shapes,
     )
@@ -105,7 +105,7 @@ def sums(session: Session, plan: Plan) -> Answer:
 def outsourced(session: Session, plan: Plan) -> Answer:
     """Train on protected records of all owners together; the final weights alone are opened."""
     settings, sizes = plan.settings, _sizes(plan.settings, plan.public)
-    one_hot, share = np.eye(sizes[-1]), settings.batch_share
+    one_hot, share = np.eye(sizes[-1]), settings.batch
     x = session.share_all("features", label="records")
     targets = session.share_all(lambda shard: one_hot[shard["classes"]], label="records")
     start = layer_matrices(initial_parameters(sizes, seed=session.seed), sizes)
@@ -165,7 +165,7 @@ def _average(session: Session, plan: Plan, weights: np.ndarray) -> np.ndarray:
     for epoch in range(settings.epochs):
         training = [
             settings.learning_rate,
-            settings.batch_share,
+            settings.batch,
             epoch,
             session.seed,
             settings.clip_norm,
@@ -267,6 +267,6 @@ def _fit(train: Records, settings: Settings) -> np.ndarray:
         adam=settings.optimizer == "adam",
         rate=settings.learning_rate,
         epochs=settings.epochs,
-        batch=max(1, round(settings.batch_share * len(train.labels))),
+        batch=max(1, round(settings.batch * len(train.labels))),
         seed=train.seed,
     )
