@@ -26,9 +26,13 @@ PLAIN = {
     "A reader who colludes with the aggregator opens single contributions.": (
         "If a reader and the aggregator join forces, they see what each organisation contributed."
     ),
-    "Ciphertext noise is not flooded: decrypted scores must not be shown to the server "
-    "(IND-CPA-D), and a reader may learn something of a plain operand from the noise (no circuit "
-    "privacy).": (
+    "A reader who knows as many records as a linear model has weights solves for the model from "
+    "their scores.": (
+        "Whoever reads scores of records that it knows can work out a simple model from them."
+    ),
+    "The noise of scores is not flooded and tells their reader about the model (no circuit "
+    "privacy).": "Whoever reads scores can learn something of the model behind them.",
+    "Decrypted scores must not be shown to the server (IND-CPA-D).": (
         "Decrypted results must not be handed back to the server, which could use them against "
         "the key."
     ),

@@ -70,7 +70,7 @@ def _summary(study: Study) -> Section:
     parts.append(Text(say(READING)))
     parts.append(Heading(say("Technique by technique")))
     kept, cost, exposed = (
-        say("Accuracy kept."),
+        say("Accuracy."),
         say("Cost against cleartext."),
         say("Still exposed."),
     )

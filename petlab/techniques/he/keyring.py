@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from petlab.aggregation import Aggregation, Opener
 from petlab.errors import ProtocolError
 from petlab.result import Guarantee
@@ -25,16 +28,22 @@ class Keyring:
 
     def __init__(self, host: Summing) -> None:
         self._host = host
-        self.pairs: dict[tuple[Scheme, tuple[str, ...]], KeyPair] = {}
+        self.pairs: dict[tuple[Scheme, tuple[str, ...]], Any] = {}
 
-    def pair(self, scheme: Scheme, *readers: str) -> KeyPair:
-        """Return the readers' key pair; everybody else was sent its public key."""
+    def pair(self, scheme: Scheme, *readers: str, make: Callable[[Scheme], Any] = KeyPair) -> Any:
+        """Return the readers' key pair; everybody else was sent its public key.
+
+        Parameters
+        ----------
+        make
+            Makes the pair: `KeyPair`, or the like of another engine.
+        """
         known = (scheme, readers)
         if known not in self.pairs:
             host, first = self._host, readers[0]
             workers = {host.aggregator, host.place, *(owner.name for owner in host.owners)}
             with host.meter.phase("setup", party=first):
-                keys = KeyPair(scheme)
+                keys = make(scheme)
                 for other in readers[1:]:
                     private = keys.secret.serialize(save_secret_key=True)
                     host.send(first, other, "secret key", private)

@@ -24,9 +24,10 @@ from petlab.techniques.he.keys import KeyPair, PublicKey, Scheme
 
 @dataclass(frozen=True)
 class Slots:
-    """Encrypted rows with people along the slots; not yet, or already, multiplied."""
+    """Encrypted rows of bits of people; not yet, or already, multiplied."""
 
     message: bytes
+    packing: counts.Packing
     answered: bool = False
 
 
@@ -35,6 +36,7 @@ class EncryptedSession(Accumulators):
 
     def _set_up(self) -> None:
         self._keyring = Keyring(self)
+        self._flooded, self._scored = counts.FLOOD_BITS, False
 
     def _key(self, scheme: Scheme) -> KeyPair:
         """Return the key pair of who reads the program's protected arrays."""
@@ -49,10 +51,10 @@ class EncryptedSession(Accumulators):
     def _share(self, values: np.ndarray, owner: str, label: str, layout: Layout) -> Protected:
         self.plain_bytes += values.nbytes
         if layout == "slots":
-            keys = self._key(counts.COUNTS)
+            public, how = self._count_keys.public, counts.packing(values.shape[1], self._counted)
             with self.meter.phase("protect", party=owner):
-                message = counts.encrypt_rows(keys.public, values)
-            return Protected(self, Slots(message), values.shape, label, layout, owner)
+                message = counts.encrypt_rows(public, values, how)
+            return Protected(self, Slots(message, how), values.shape, label, layout, owner)
         keys = self._key(self._chain)
         with self.meter.phase("protect", party=owner):
             message = records.encrypt(keys.public, values)
@@ -60,6 +62,15 @@ class EncryptedSession(Accumulators):
         with self.meter.phase("compute", party=SERVER):
             handle = records.load(keys.public, message, self.plan.value_max)
         return Protected(self, handle, values.shape, label, layout, SERVER)
+
+    @property
+    def _count_keys(self) -> counts.CountKeys:
+        return self._keyring.pair(counts.COUNTS, self.place, make=counts.CountKeys)
+
+    @property
+    def _counted(self) -> int:
+        """Columns that the plan lets be counted: what a packing is chosen for."""
+        return max((shape[1] for shape in self.plan.shapes.values() if len(shape) == 2), default=1)
 
     @property
     def _public(self) -> PublicKey:
@@ -73,6 +84,7 @@ class EncryptedSession(Accumulators):
         if left.layout == "slots":
             return self._count(left, right)
         matrix = self._beside(left, right)
+        self._scored = True
         with self.meter.phase("compute", party=left.holder):
             handle = records.product(left.handle, matrix, self._public)
         shape = (left.shape[0], matrix.shape[1])
@@ -83,12 +95,16 @@ class EncryptedSession(Accumulators):
             raise ProtocolError("masked counts can be revealed, and nothing else.")
         at = right.at if isinstance(right, Local) else SERVER
         matrix = self._lookup(at, right.source) if isinstance(right, Local) else right
-        keys = self._key(counts.COUNTS)
+        how = left.handle.packing
+        self._flooded = min(self._flooded, how.hidden_bits)
         message = self.send(left.holder, at, "encrypted rows", left.handle.message)
         with self.meter.phase("compute", party=at):
-            answers = counts.masked_products(keys.public, message, matrix, left.shape[0])
+            answers = counts.masked_products(
+                self._count_keys.public, message, matrix, left.shape[0], how
+            )
         shape = (left.shape[0], matrix.shape[1])
-        return Protected(self, Slots(answers, answered=True), shape, left.label, "slots", at)
+        handle = Slots(answers, how, answered=True)
+        return Protected(self, handle, shape, left.label, "slots", at)
 
     def _add(self, left: Protected, right: Protected | Local | np.ndarray) -> Protected:
         if left.layout == "slots" or isinstance(right, Protected):
@@ -117,8 +133,8 @@ class EncryptedSession(Accumulators):
                 raise ProtocolError("encrypted rows are opened only after masking: multiply first.")
             message = self.send(value.holder, reader, "masked counts", value.handle.message)
             with self.meter.phase("reveal", party=reader):
-                keys = self._key(counts.COUNTS)
-                return counts.open_counts(keys, message, (value.shape[0], value.shape[1]))
+                shape, how = (value.shape[0], value.shape[1]), value.handle.packing
+                return counts.open_counts(self._count_keys, message, shape, how)
         keys = self._key(self._chain)
         with self.meter.phase("compute", party=value.holder):
             blob = records.dump(keys.public, value.handle)
@@ -136,24 +152,35 @@ class EncryptedSession(Accumulators):
 
     def _guarantee(self) -> Guarantee:
         sums = self._keyring.guarantee()
+        said = [sums.not_protected]
+        if self._flooded < counts.FLOOD_BITS:
+            said.append(
+                "Counts tell their reader the margins of the table; single people are hidden by "
+                f"a fresh mask and by noise flooded with {self._flooded} bits."
+            )
+        if self._scored:
+            said.append(_OF_SCORES)
         return replace(
             sums,
             protects="Records and contributions, against the compute server, which has no key.",
-            not_protected=(
-                f"{sums.not_protected} Ciphertext noise is not flooded: "
-                "decrypted scores must not be shown to the server (IND-CPA-D), and a reader may "
-                "learn something of a plain operand from the noise (no circuit privacy)."
-            ),
+            not_protected=" ".join(said),
         )
 
 
+_OF_SCORES = (
+    "A reader who knows as many records as a linear model has weights solves for the model from "
+    "their scores. The noise of scores is not flooded and tells their reader about the model (no "
+    "circuit privacy). Decrypted scores must not be shown to the server (IND-CPA-D)."
+)
+
+
 class HomomorphicEncryption(Technique):
-    """Compute on ciphertexts: TenSEAL's BFV for sums and counts, CKKS for scores."""
+    """Compute on ciphertexts: TenSEAL for sums (BFV) and scores (CKKS), SEAL for counts (BFV)."""
 
     name = "he"
     title = "Homomorphic encryption"
     protects = "inputs, against the compute server"
-    packages = {"tenseal": "tenseal"}  # noqa: RUF012
+    packages = {"tenseal": "tenseal", "seal": "seal-python"}  # noqa: RUF012
     session = EncryptedSession
     exposure = Exposure(places=(OWNERS, AGGREGATOR), contributions=False)
 
