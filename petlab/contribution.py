@@ -90,18 +90,26 @@ class Noise:
     scale
         Scale b of the Laplace distribution, or standard deviation of the Gaussian.
     terms
-        How many independent draws it is the sum of.
+        How many independent draws it is the sum of; not a whole number where owners add shares
+        of Laplace noise of which some would have sufficed.
     """
 
     mechanism: Literal["laplace", "gaussian"]
     scale: float
-    terms: int = 1
+    terms: float = 1
 
     @property
     def deviation(self) -> float:
         """Standard deviation of the whole."""
-        single = self.scale * (math.sqrt(2) if self.mechanism == "laplace" else 1.0)
-        return single * math.sqrt(self.terms)
+        return math.sqrt(self.variance)
+
+    @property
+    def variance(self) -> float:
+        """Variance of the whole."""
+        if self.mechanism == "gaussian":
+            return self.scale**2 * self.terms
+        ratio = math.exp(-1 / self.scale)
+        return 2 * ratio / (1 - ratio) ** 2 * self.terms
 
 
 @dataclass(frozen=True)

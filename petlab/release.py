@@ -69,6 +69,10 @@ class Release(Protocol):
         """
         ...
 
+    def headroom(self, contribution: Contribution, *, owners: int, grid: float) -> float:
+        """Bound the noise that one place adds to each coordinate, but for a negligible chance."""
+        ...
+
     def account(self, contribution: Contribution, *, owners: int, grid: float) -> Noise | None:
         """Book one release, and say which noise its total carries."""
         ...

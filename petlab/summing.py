@@ -149,7 +149,7 @@ class Summing:
         contribution, count = request.contribution, len(self.owners)
         helps = self.release is not None and self.release.place == AGGREGATOR
         aggregation = self._aggregation(request.reader, terms=count + helps)
-        bound = contribution.bound(self.plan.public.records_max)
+        bound = self._bound(contribution, aggregation)
         protection = Protection(aggregation, bound, aggregation.grid(bound))
         messages = self._collect(request, protection)
         if helps:
@@ -164,6 +164,16 @@ class Summing:
             value = opener.open(received, bound, owners=len(messages))
         value = value.reshape(contribution.shape)
         return Total(value, owners=count, noise=self._account(contribution, protection.grid))
+
+    def _bound(self, contribution: Contribution, aggregation: Aggregation) -> Bound:
+        """Bound what one party protects: a total, and the noise that is added before."""
+        bound = contribution.bound(self.plan.public.records_max)
+        if self.release is None or self.release.place not in (OWNERS, AGGREGATOR):
+            return bound
+        grid = aggregation.grid(bound)
+        noise = self.release.headroom(contribution, owners=self._noise_sources, grid=grid)
+        # The grid of the wider bound is coarser by a step or two, and the noise a little larger.
+        return replace(bound, limit=bound.limit + 2 * noise)
 
     def _collect(self, request: SumRequest, protection: Protection) -> list[list[bytes]]:
         """Carry the state to the owners and their contributions to the holders.

@@ -150,8 +150,14 @@ def decide(
     """
     wanted = tuple(requirements)
     refuse_unmeasured(wanted, prefer, prices)
-    # A twin without noise is there to be compared with, never to be chosen.
-    chosen = [r for r in results if r.cell.settings.get("twin") in (None, "none")]
+    # A twin is there to be compared with, never to be chosen: it has no noise, or noise that
+    # anybody can repeat.
+    chosen = [
+        r
+        for r in results
+        if r.cell.settings.get("twin") in (None, "none")
+        and r.cell.settings.get("insecure_seed") is None
+    ]
     study = Study(chosen)
     refuse_scores_of_nobody(wanted, chosen)
     titles: dict[str, list[Block]] = {}

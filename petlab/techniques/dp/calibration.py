@@ -16,6 +16,13 @@ from petlab.task import setting
 
 MECHANISMS = ("auto", "laplace", "gaussian")
 TWINS = ("none", "clip-only", "noise-only")
+DELTA_MAX = 1e-3
+"""Publishing every thousandth record whole has no larger delta."""
+GRID_STEPS = 4
+"""Shares of Gaussian noise have at least this deviation, in steps of the grid they are rounded
+to. A sum of rounded shares is then a Gaussian and noise of its own but for a relative error of
+about exp(-2 pi^2 16), by Poisson summation; the same argument bounds sums of discrete Gaussians
+(Kairouz, Liu, Steinke, The Distributed Discrete Gaussian Mechanism, ICML 2021)."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,14 @@ class Settings:
         """
         if not (self.epsilon > 0 and np.isfinite(self.epsilon)):
             raise UsageError("epsilon must be positive and finite.")
-        if not 0 < self.delta < 1:
-            raise UsageError("delta must lie between 0 and 1.")
-        if self.noise_multiplier is not None and not self.noise_multiplier > 0:
-            raise UsageError("noise_multiplier must be positive.")
+        if not 0 < self.delta <= DELTA_MAX:
+            raise UsageError(
+                f"delta lies between 0 and {DELTA_MAX:g}: it is the chance that nothing holds, "
+                "and should be well under one in the number of records."
+            )
+        wanted = self.noise_multiplier
+        if wanted is not None and not (wanted > 0 and np.isfinite(wanted)):
+            raise UsageError("noise_multiplier must be positive and finite.")
         if self.colluders < 0:
             raise UsageError("colluders cannot be negative.")
         for name, value, known in (
@@ -99,12 +110,17 @@ class Calibration:
     @property
     def events(self) -> tuple[Event, ...]:
         """Everything that the plan will spend. Unused releases are not refunded."""
-        if self.settings.twin != "none":
+        if self.is_twin:
             return ()
         if self.laplace:
             return (Event(pure=self.pure, releases=self.releases),)
         rate = self.plan.sample_rate
         return (Event(multiplier=self.multiplier, sample_rate=rate, releases=self.releases),)
+
+    @property
+    def is_twin(self) -> bool:
+        """The mechanism without its protection: half of it, or noise that anybody can repeat."""
+        return self.settings.twin != "none" or self.settings.insecure_seed is not None
 
     @property
     def pure(self) -> float:
@@ -124,8 +140,8 @@ class Calibration:
         """Delta of the whole plan; 0 for Laplace noise alone."""
         return None if not self.events else 0.0 if self.laplace else self.settings.delta
 
-    def share(self, owners: int) -> float:
-        """Standard deviation of one place's noise over that of the whole.
+    def sufficient(self, owners: int) -> int:
+        """How many places' noise together is all the noise that a sum needs.
 
         Raises
         ------
@@ -133,14 +149,14 @@ class Calibration:
             More colluders than owners could make up for.
         """
         if not self.hidden_shares:
-            return 1.0
+            return 1
         honest = owners - self.settings.colluders
         if honest < 1:
             raise UsageError(
                 f"{self.settings.colluders} of {owners} owners may collude: nobody is left to add "
                 "noise. Lower colluders or add owners."
             )
-        return float(honest**-0.5)
+        return honest
 
     def sensitivity(self, contribution: Contribution, grid: float) -> float:
         """How far one unit moves a sum, rounding to a grid included.
@@ -158,11 +174,9 @@ class Calibration:
 
     def _use_laplace(self) -> bool:
         wanted = self.settings.mechanism
-        fits = self.plan.counts and not self.hidden_shares
+        fits = self.plan.counts
         if wanted == "laplace" and not fits:
-            raise UsageError(
-                "laplace noise is for counts whose noise one party adds: --set mechanism=gaussian."
-            )
+            raise UsageError("laplace noise is for counts: --set mechanism=gaussian.")
         return fits and wanted != "gaussian"
 
     def _multiplier(self) -> float:

@@ -13,7 +13,11 @@ from petlab.noise import NoiseStream, to_grid
 from petlab.party import AGGREGATOR, CURATOR, ENCLAVE, OWNERS, LocalSteps, Shard
 from petlab.result import Guarantee
 from petlab.rows import Rows
-from petlab.techniques.dp.calibration import Calibration
+from petlab.techniques.dp.calibration import GRID_STEPS, Calibration
+
+_GAUSSIAN_TAIL = 8.0
+_LAPLACE_TAIL = 36.0
+"""Deviations, and scales, past which noise lies once in 10^15 draws."""
 
 
 class PrivateSteps:
@@ -77,21 +81,44 @@ class NoiseRelease:
     ) -> np.ndarray:
         """Add one place's share of the noise; see `Release.noisy`.
 
-        What is added to a protected total is rounded to the protection's grid beforehand:
-        the sum of rounded Gaussians is as good as a Gaussian while a share's deviation is
-        some grid steps (Kairouz, Liu, Steinke, ICML 2021), and the rounding of the total
-        itself is counted in the sensitivity.
+        Counts get whole numbers: discrete Laplace noise, or owners' shares of it. What is
+        added to another protected total is rounded to the protection's grid beforehand, which
+        is refused where the grid is too coarse for the sum of rounded shares to be as good as a
+        Gaussian (`GRID_STEPS`); the rounding of the total itself is counted in the sensitivity.
+
+        Raises
+        ------
+        UsageError
+            Shares are too small for the grid.
         """
         if self._is_private_already(contribution) or self._twin == "clip-only":
             return total
-        deviation = self._deviation(contribution, owners, grid)
+        scale, enough = self._scale(contribution, grid), self._calibration.sufficient(owners)
         if self._calibration.laplace:
-            return np.rint(total) + self._stream.discrete_laplace(deviation, total.size)
+            if enough == 1:
+                return np.rint(total) + self._stream.discrete_laplace(scale, total.size)
+            return np.rint(total) + self._stream.polya(scale, enough, total.size)
+        deviation = scale / np.sqrt(enough)
         noise = self._stream.gaussian(deviation, total.size)
         step = 1.0 if contribution.integer else grid
         if not step:
             return to_grid(total + noise, deviation)
+        if self._calibration.hidden_shares and deviation < GRID_STEPS * step:
+            raise UsageError(
+                f"shares of noise of deviation {deviation:.3g} would be rounded to steps of "
+                f"{step:.3g}, and hide too little. Lower epsilon, have fewer owners, or, for "
+                "counts, leave mechanism out."
+            )
         return (np.rint(total / step) + np.rint(noise / step)) * step
+
+    def headroom(self, contribution: Contribution, *, owners: int, grid: float) -> float:
+        """Bound one place's noise: it is larger once in 10^15 coordinates."""
+        if self._is_private_already(contribution) or self._twin == "clip-only":
+            return 0.0
+        scale = self._scale(contribution, grid)
+        if self._calibration.laplace:
+            return float(np.ceil(_LAPLACE_TAIL * max(1.0, scale)))
+        return _GAUSSIAN_TAIL * scale / float(np.sqrt(self._calibration.sufficient(owners)))
 
     def account(self, contribution: Contribution, *, owners: int, grid: float) -> Noise | None:
         """Note one release, and say which noise its total carries."""
@@ -101,7 +128,8 @@ class NoiseRelease:
             return None
         kind: Literal["laplace", "gaussian"]
         kind = "laplace" if self._calibration.laplace else "gaussian"
-        return Noise(kind, self._deviation(contribution, owners, grid), terms=owners)
+        terms = owners / self._calibration.sufficient(owners)
+        return Noise(kind, self._scale(contribution, grid), terms=terms)
 
     def guarantee(self, inputs: Guarantee, *, aggregator: str) -> Guarantee:
         """State epsilon and delta, who adds the noise and knows it, and what escapes."""
@@ -154,20 +182,21 @@ class NoiseRelease:
 
     def _mechanism(self, private: bool, place: str) -> str:
         if not private:
-            return self._twin
+            return self._twin if self._twin != "none" else "noise under a known seed"
         kind = "discrete Laplace" if self._calibration.laplace else "Gaussian"
+        kind = f"shares of {kind}" if self._calibration.hidden_shares else kind
         rate = self._calibration.plan.sample_rate
         sampled = f", Poisson batches of {rate:g}" if rate < 1 else ""
         method = f", {self._calibration.settings.accountant.upper()} accountant" if rate < 1 else ""
         count = self._calibration.releases
         return f"{kind} noise by the {place}, {count} planned releases{sampled}{method}"
 
-    def _deviation(self, contribution: Contribution, owners: int, grid: float) -> float:
-        """Deviation of one place's Gaussian noise, or scale of its Laplace noise."""
+    def _scale(self, contribution: Contribution, grid: float) -> float:
+        """Scale of all the Laplace noise that a sum needs, or deviation of its Gaussian noise."""
         sensitivity = self._calibration.sensitivity(contribution, grid)
         if self._calibration.laplace:
             return sensitivity / self._calibration.pure
-        return self._calibration.multiplier * sensitivity * self._calibration.share(owners)
+        return self._calibration.multiplier * sensitivity
 
     def _is_private_already(self, contribution: Contribution) -> bool:
         if contribution.unit != "owner":
