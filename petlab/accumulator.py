@@ -65,7 +65,7 @@ class Accumulators(Session):
             raise PlanExceeded(f"an accumulator takes {held.terms_max} terms, no more.")
         vault = self._vault(held)
         with self.meter.phase("protect", party=sender):
-            made = vault.protect(value.ravel(), Bound(held.coordinate_max))
+            made = vault.protect(value.ravel(), Bound(held.coordinate_max), sender=sender)
         pairs = zip(self._holders(held), made, strict=True)
         blobs = [self.send(sender, holder, "update", blob) for holder, blob in pairs]
         if into == "replace":

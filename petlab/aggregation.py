@@ -71,8 +71,14 @@ class Aggregation(Protocol):
         """Return the step to which values are rounded; 0 for none."""
         ...
 
-    def protect(self, total: np.ndarray, bound: Bound) -> list[bytes]:
-        """Turn a total, shape (size,), into one message for each holder, in their order."""
+    def protect(self, total: np.ndarray, bound: Bound, *, sender: str = "") -> list[bytes]:
+        """Turn a total, shape (size,), into one message for each holder, in their order.
+
+        Parameters
+        ----------
+        sender
+            Whose total it is, where messages say so.
+        """
         ...
 
     def add(self, holder: str, blobs: Sequence[bytes]) -> bytes:
@@ -104,7 +110,7 @@ class PlainAggregation:
         """Return 0: values travel as they are."""
         return 0.0
 
-    def protect(self, total: np.ndarray, bound: Bound) -> list[bytes]:
+    def protect(self, total: np.ndarray, bound: Bound, *, sender: str = "") -> list[bytes]:
         """Serialise the total as it is."""
         return [wire.pack({"total": total})]
 

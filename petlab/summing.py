@@ -199,7 +199,7 @@ class Summing:
         self.plain_bytes += total.nbytes
         with self.meter.phase("protect", party=owner.name):
             total = self._noisy_at(OWNERS, total, request.contribution, protection.grid)
-            return protection.aggregation.protect(total, protection.bound)
+            return protection.aggregation.protect(total, protection.bound, sender=owner.name)
 
     def _noise_message(self, contribution: Contribution, protection: Protection) -> list[bytes]:
         """Protect the aggregator's noise like one more contribution."""
@@ -207,7 +207,7 @@ class Summing:
         with self.meter.phase("compute", party=maker):
             noise = np.zeros(contribution.size)
             noise = self._noisy_at(AGGREGATOR, noise, contribution, protection.grid)
-            blobs = protection.aggregation.protect(noise, protection.bound)
+            blobs = protection.aggregation.protect(noise, protection.bound, sender=maker)
         pairs = zip(protection.aggregation.holders, blobs, strict=True)
         return [self.send(maker, holder, "noise", blob) for holder, blob in pairs]
 

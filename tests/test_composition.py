@@ -54,7 +54,7 @@ class Shares:
         """The value of the last bit."""
         return 2.0**-self.fraction_bits
 
-    def protect(self, total: np.ndarray, bound: Bound) -> list[bytes]:
+    def protect(self, total: np.ndarray, bound: Bound, *, sender: str = "") -> list[bytes]:
         """Two random words, and what is missing to the value."""
         value = np.rint(np.ldexp(total, self.fraction_bits)).astype(np.int64).view(np.uint64)
         masks = [np.frombuffer(secrets.token_bytes(8 * total.size), np.uint64) for _ in PARTIES[1:]]
@@ -513,3 +513,59 @@ def test_session_is_closed_when_its_program_ends_or_breaks(technique: Technique)
     with pytest.raises(ZeroDivisionError):
         ran(technique, breaking)
     assert SharesLender.closed == before + 2
+
+
+# What an active server can do, as the guarantees say.
+
+
+def encrypted_parts() -> tuple[Any, Any, list[bytes], list[np.ndarray]]:
+    """Three owners' encrypted contributions, what adds them and what opens the sum."""
+    from petlab.techniques.he.keys import KeyPair
+    from petlab.techniques.he.sums import SUMS, EncryptedSums, ReadableSums
+
+    keys = KeyPair(SUMS)
+    sums = EncryptedSums(keys.public, terms=3)
+    values = [np.array([1.0, 2.0]), np.array([10.0, 20.0]), np.array([-3.0, 7.0])]
+    blobs = [sums.protect(value, Bound(100.0))[0] for value in values]
+    return sums, ReadableSums(keys, terms=3), blobs, values
+
+
+def test_a_careless_server_is_noticed_and_a_deviating_one_shows_one_owner() -> None:
+    """The canary counts terms; but the server can encrypt zeros itself, as the guarantee says."""
+    sums, reader, blobs, values = encrypted_parts()
+    with pytest.raises(ProtocolError, match="canary"):
+        reader.open([sums.add("server", blobs[1:2])], Bound(100.0), owners=3)
+    zeros = [sums.protect(np.zeros(2), Bound(100.0))[0] for _ in range(2)]
+    shown = reader.open([sums.add("server", [blobs[1], *zeros])], Bound(100.0), owners=3)
+    np.testing.assert_allclose(shown, values[1], atol=1e-9)
+    said = evaluated(Cell("chi2", "sums", "he", "heart")).guarantee
+    assert said is not None
+    assert "server, if it deviates, can show a reader a single contribution" in said.not_protected
+    assert "semi-honest" in said.adversary
+
+
+def test_the_server_and_the_reader_together_read_one_owner() -> None:
+    """They hold the ciphertexts and the key between them: the guarantee says so too."""
+    _, reader, blobs, values = encrypted_parts()
+    np.testing.assert_allclose(
+        reader.open([blobs[1]], Bound(100.0), owners=1), values[1], atol=1e-9
+    )
+    said = evaluated(Cell("chi2", "sums", "fl+he", "heart")).guarantee
+    assert said is not None
+    assert "reader who colludes with the aggregator" in said.not_protected
+    assert "aggregator, if it deviates, can show a reader" in said.not_protected
+
+
+def test_one_deviating_compute_party_shows_nobody() -> None:
+    """Its share of one owner beside the others' shares of all is a random number."""
+    from petlab.techniques.mpc.streams import expanded, joined, split
+
+    values = [np.array([1, 2]), np.array([10, 20]), np.array([-3, 7])]
+    seen = []
+    for _ in range(2):
+        sent = [split(value.astype(np.int64), 3) for value in values]
+        held = [[expanded(share[k], (2,)) for share in sent] for k in range(3)]
+        np.testing.assert_array_equal(joined([joined(h) for h in held]), [8, 29])
+        seen.append(joined([held[0][1], *(joined(h) for h in held[1:])]))
+    assert (np.abs(np.concatenate(seen).astype(float)) > 1e6).all()
+    assert (seen[0] != seen[1]).all()

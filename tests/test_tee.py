@@ -362,7 +362,7 @@ def test_error_in_the_enclave_says_what_kind_and_not_which_record(probe: Any) ->
     """A library's error may quote a record: its text does not leave."""
     with pytest.raises(ProtocolError) as raised:
         probed(probe, "indiscreet")
-    assert str(raised.value) == "ValueError"
+    assert str(raised.value) == "inside the enclave: ValueError"
 
 
 def test_host_that_answers_nonsense_is_an_error_of_petlabs(provisioned: Study) -> None:
@@ -581,3 +581,37 @@ def test_killed_coordinator_leaves_no_processes() -> None:
     coordinator.wait()
     coordinator.stdout.close()
     wait_until(lambda: not any(map(alive, found)))
+
+
+# How long owners wait for each other, and what leaves the enclave.
+
+
+@pytest.mark.parametrize("technique", ["tee", "fl+tee"])
+def test_owners_attest_side_by_side(technique: str) -> None:
+    """Twelve owners need as many rounds as three, and every attestation is on the wire."""
+    few, many = (
+        evaluate(Cell("chi2", "sums", technique, "heart", parties=count)) for count in (3, 12)
+    )
+    assert many.costs["rounds"].value == few.costs["rounds"].value
+    for result, owners in ((few, 3), (many, 12)):
+        asked = sum(
+            entry["messages"]
+            for entries in result.views.values()
+            for entry in entries
+            if entry["what"] == "challenge"
+        )
+        assert asked == 2 * (owners + 1), "each owner and the analyst, its key and a quote"
+
+
+@pytest.mark.parametrize("raised", ["DataError", "OutOfRange", "ValueError"])
+def test_no_text_of_an_error_leaves_the_enclave(raised: str) -> None:
+    """It may quote a value; what kind of error it was is all that the host hears."""
+    from petlab import errors as common
+    from petlab.techniques.tee.enclave import _refusal
+
+    kind = getattr(common, raised, ValueError)
+    said = _refusal(kind("patient 17 has 3.14"))
+    assert "3.14" not in repr(said)
+    assert "17" not in repr(said)
+    assert raised in repr(said)
+    assert "round 1" in _refusal(errors.Replayed("round 1 was added already"))["reason"]

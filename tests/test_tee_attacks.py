@@ -545,12 +545,17 @@ def federation() -> Iterator[AttestedSums]:
 Round = tuple[SealedSums, list[bytes]]
 
 
+def protected(sums: SealedSums, value: np.ndarray, k: int) -> bytes:
+    """What the k-th of three owners sends."""
+    return sums.protect(value, BOUND, sender=f"owner-{k + 1}")[0]
+
+
 @pytest.fixture
 def round_(federation: AttestedSums) -> Round:
     """A round that three owners have contributed to."""
     sums = federation.aggregation("analyst", terms=3)
     assert isinstance(sums, SealedSums)
-    return sums, [sums.protect(np.full(4, float(k)), BOUND)[0] for k in range(3)]
+    return sums, [protected(sums, np.full(4, float(k)), k) for k in range(3)]
 
 
 def total(sums: SealedSums, blobs: list[bytes], owners: int = 3) -> Any:
@@ -567,7 +572,7 @@ def test_replayed_round_is_refused(round_: Round) -> None:
     """A second sum over fewer owners would show, by its difference, what one contributed."""
     sums, blobs = round_
     assert total(sums, blobs) == [3.0] * 4
-    for again in (blobs, blobs[:2], [sums.protect(np.ones(4), BOUND)[0]]):
+    for again in (blobs, blobs[:2], [protected(sums, np.ones(4), 0)]):
         with pytest.raises(errors.Replayed):
             sums.add("server", again)
 
@@ -575,11 +580,58 @@ def test_replayed_round_is_refused(round_: Round) -> None:
 def test_contribution_that_counts_twice_is_refused(round_: Round) -> None:
     """And its round goes on without the copy."""
     sums, blobs = round_
-    with pytest.raises(errors.Replayed):
+    with pytest.raises(errors.IncompleteSum):
         sums.add("server", [*blobs, blobs[0]])
-    with pytest.raises(errors.Replayed):
+    with pytest.raises(errors.TamperedMessage):
         sums.add("server", [blobs[0], blobs[1], blobs[1]])
     assert total(sums, blobs) == [3.0] * 4
+
+
+@pytest.mark.parametrize("chosen", [[1], [0, 1], [1, 2], []])
+def test_the_host_cannot_choose_whom_to_add(round_: Round, chosen: list[int]) -> None:
+    """A sum of one owner, sealed for the analyst, would be that owner's contribution."""
+    sums, blobs = round_
+    with pytest.raises(errors.IncompleteSum, match="all 3 owners"):
+        sums.add("server", [blobs[k] for k in chosen])
+    assert total(sums, blobs) == [3.0] * 4
+
+
+def test_the_host_cannot_put_zeros_in_the_others_place(round_: Round) -> None:
+    """Nobody but an owner signs for it: not another owner, and not a stranger."""
+    sums, blobs = round_
+    names = ["owner-1", "owner-2", "owner-3"]
+    for signer in (sums._parties.signer("owner-1"), Ed25519PrivateKey.generate()):
+        zeros = [
+            seal(
+                wire.pack({"total": np.zeros(4)}),
+                reader=reading(sums._key),
+                context=f"contribution to round {sums._label} of {name}",
+                sender=signer,
+            )
+            for name in names
+        ]
+        with pytest.raises(errors.UnknownSender):
+            sums.add("server", [zeros[0], blobs[1], zeros[2]])
+    assert total(sums, blobs) == [3.0] * 4
+
+
+def test_the_number_of_owners_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An enclave for one owner is another enclave: the three would not send it anything."""
+    manufacturer = Manufacturer()
+    machine = Machine(manufacturer)
+    ask = machine.ask
+
+    def launching_for_one(head: dict[str, Any], body: bytes = b"") -> Reply:
+        if head["do"] == "launch":
+            agreed = json.loads(body)
+            agreed["owners"] = {"owner-2": agreed["owners"]["owner-2"]}
+            body = json.dumps(agreed).encode()
+        return ask(head, body)
+
+    machine.ask = launching_for_one  # type: ignore[method-assign]
+    with pytest.raises(errors.WrongMeasurement):
+        AttestedSums(Summing(opening_of("chi2", "sums")), machine, manufacturer)
+    machine.close()
 
 
 def test_contribution_of_another_round_is_refused(federation: AttestedSums, round_: Round) -> None:
@@ -594,8 +646,10 @@ def test_contribution_of_another_round_is_refused(federation: AttestedSums, roun
 def test_dropped_contribution_is_noticed(round_: Round) -> None:
     """The analyst opens a sum over three owners, not one over two that says it is."""
     sums, blobs = round_
-    with pytest.raises(errors.TamperedMessage):
+    with pytest.raises(errors.IncompleteSum):
         total(sums, blobs[:2])
+    with pytest.raises(errors.TamperedMessage):
+        total(sums, blobs, owners=2)
 
 
 @pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: b[:-1] + bytes([b[-1] ^ 1])])
@@ -609,8 +663,8 @@ def test_altered_contribution_is_refused(round_: Round, change: Callable[[bytes]
 def test_forged_contribution_is_refused(federation: AttestedSums, round_: Round) -> None:
     """The host cannot take part itself: it has no owner's key."""
     sums, blobs = round_
-    payload = wire.pack({"total": np.ones(4), "tag": np.arange(16, dtype=np.uint8)})
-    context = CONTRIBUTION.format(sums._label)
+    payload = wire.pack({"total": np.ones(4)})
+    context = CONTRIBUTION.format(sums._label, "owner-3")
     mine = Ed25519PrivateKey.generate()
     forged = seal(payload, reader=reading(federation._key), context=context, sender=mine)
     with pytest.raises(errors.UnknownSender):
@@ -635,7 +689,7 @@ def test_total_of_the_hosts_own_making_is_refused(federation: AttestedSums, roun
 def test_contribution_out_of_bounds_is_not_sent(round_: Round, value: float) -> None:
     """The owner refuses itself."""
     with pytest.raises(OutOfRange, match="nothing was sent"):
-        round_[0].protect(np.array([value]), BOUND)
+        round_[0].protect(np.array([value]), BOUND, sender="owner-1")
 
 
 def test_owners_refuse_an_aggregator_that_is_not_what_they_agreed_to() -> None:
@@ -675,7 +729,7 @@ def test_federation_books_the_enclaves_time_and_not_its_imports(monkeypatch: Any
     lender = AttestedSums(host, machine, manufacturer)
     assert discounted == [("setup", 3.0)]
     sums = lender.aggregation("analyst", terms=3)
-    sums.add("server", [sums.protect(np.ones(4), BOUND)[0] for _ in range(3)])
+    sums.add("server", [protected(sums, np.ones(4), k) for k in range(3)])
     assert 50.0 <= host.meter.phases["compute"].cpu_s < 60.0
     lender.close()
 

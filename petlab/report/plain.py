@@ -20,6 +20,16 @@ PLAIN = {
     "What is opened to its reader.": "Whoever reads the result learns what it tells.",
     "What the analyst reads.": "Whoever reads the result learns what it tells.",
     "What is opened to the analyst.": "Whoever reads the result learns what it tells.",
+    "What is opened to the analyst: a sum over every owner of the measured configuration, each "
+    "once, or nothing.": "Whoever reads the result learns what it tells.",
+    "The server, if it deviates, can show a reader a single contribution in place of the sum, or "
+    "repeat an older one.": (
+        "A server that breaks the rules can show a reader what one organisation contributed."
+    ),
+    "The aggregator, if it deviates, can show a reader a single contribution in place of the sum, "
+    "or repeat an older one.": (
+        "An aggregator that breaks the rules can show a reader what one organisation contributed."
+    ),
     "A reader who colludes with the server opens single contributions.": (
         "If a reader and the server join forces, they see what each organisation contributed."
     ),

@@ -73,7 +73,9 @@ class Keyring:
             not_protected=(
                 "What is opened to its reader. "
                 f"{'One' if shared else 'A'} reader who colludes with the {holder} opens "
-                f"{'everything' if shared else 'single contributions'}."
+                f"{'everything' if shared else 'single contributions'}. "
+                f"The {holder}, if it deviates, can show a reader a single contribution in place "
+                "of the sum, or repeat an older one."
             ),
             adversary=f"semi-honest {holder}, colluding with no reader",
             security_bits=SECURITY_BITS,

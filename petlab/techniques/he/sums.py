@@ -61,7 +61,7 @@ class EncryptedSums:
         """Return the value of the last fixed-point bit."""
         return 2.0 ** -self.scale_bits(bound)
 
-    def protect(self, total: np.ndarray, bound: Bound) -> list[bytes]:
+    def protect(self, total: np.ndarray, bound: Bound, *, sender: str = "") -> list[bytes]:
         """Encrypt one party's total under the public key."""
         import tenseal as ts
 

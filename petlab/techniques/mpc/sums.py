@@ -63,7 +63,7 @@ class SharedSums:
         """Return the value of the last fixed-point bit."""
         return 2.0 ** -self.scale_bits(bound)
 
-    def protect(self, total: np.ndarray, bound: Bound) -> list[bytes]:
+    def protect(self, total: np.ndarray, bound: Bound, *, sender: str = "") -> list[bytes]:
         """Split one party's total into a share for each holder."""
         integers = bound.integers(total, self.scale_bits(bound))
         size = np.array(len(integers))

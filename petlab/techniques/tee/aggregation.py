@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import secrets
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,9 +19,7 @@ from petlab.techniques.tee.channel import reading, seal
 from petlab.techniques.tee.configuration import Configuration
 from petlab.techniques.tee.deployment import Machine, Parties
 from petlab.techniques.tee.enclave import CONTRIBUTION, TOTAL
-
-OWNERS_KEY = "owners"
-"""Owners of one federation sign contributions with one key that they share."""
+from petlab.techniques.tee.side_by_side import SideBySide
 
 
 class SealedSums:
@@ -59,19 +56,19 @@ class SealedSums:
         """Return 0: values travel as they are."""
         return 0.0
 
-    def protect(self, total: np.ndarray, bound: Bound) -> list[bytes]:
-        """Seal a total for the enclave, signed and tagged, so that it counts once."""
-        tag = np.frombuffer(secrets.token_bytes(16), np.uint8)
-        payload = wire.pack({"total": bound.checked(total), "tag": tag})
-        context = CONTRIBUTION.format(self._label)
-        signer = self._parties.signer(OWNERS_KEY)
+    def protect(self, total: np.ndarray, bound: Bound, *, sender: str = "") -> list[bytes]:
+        """Seal a total for the enclave, signed by its owner: it counts once, in this round."""
+        payload = wire.pack({"total": bound.checked(total)})
+        context = CONTRIBUTION.format(self._label, sender)
+        signer = self._parties.signer(sender)
         return [seal(payload, reader=reading(self._key), context=context, sender=signer)]
 
     def add(self, holder: str, blobs: Sequence[bytes]) -> bytes:
-        """Let the enclave add them."""
-        body = wire.pack({str(k): np.frombuffer(b, np.uint8) for k, b in enumerate(blobs)})
+        """Let the enclave add what all owners sent, in their order."""
+        names = [*self._parties.owners, *(f"another {k}" for k in range(len(blobs)))]
+        sent = {n: np.frombuffer(b, np.uint8) for n, b in zip(names, blobs, strict=False)}
         request = {"to": "enclave", "do": "add", "round": self._label}
-        spent, total = self._machine.ask(request, body)
+        spent, total = self._machine.ask(request, wire.pack(sent))
         self._meter.add("compute", cpu_s=spent["cpu_s"])
         return total
 
@@ -95,7 +92,8 @@ class AttestedSums:
 
     def __init__(self, host: Summing, machine: Machine, manufacturer: Manufacturer) -> None:
         self._host, self._machine = host, machine
-        self._parties = Parties([OWNERS_KEY], manufacturer)
+        names = [owner.name for owner in host.owners]
+        self._parties = Parties(names, manufacturer)
         self._rounds = itertools.count(1)
         self._current = ""
         agreed = Configuration(
@@ -110,11 +108,16 @@ class AttestedSums:
         policy = self._parties.policy(agreed)
         with host.meter.phase("setup", party=host.aggregator, waits=True):
             body = json.dumps(agreed.to_json()).encode()
+            host.transcript.take(
+                host.transcript.post(ANALYST, host.aggregator, "configuration", len(body))
+            )
             launched, _ = machine.ask({"to": "device", "do": "launch"}, body)
         host.meter.discount("setup", wall_s=launched["imported_s"])
-        for party in (*(owner.name for owner in host.owners), ANALYST):
+        together = SideBySide(host.transcript, host.aggregator, machine.ask)
+        for party in (*names, ANALYST):
             with host.meter.phase("setup", party=party):
-                self._key = self._parties.attested(policy, machine.ask)
+                self._key = self._parties.attested(policy, together.of(party))
+        together.post()
 
     def aggregation(self, *readers: str, terms: int) -> Aggregation:
         """Return sums of one round, added in the enclave."""
@@ -132,7 +135,8 @@ class AttestedSums:
             protects="Contributions, against whoever runs the aggregator, an attested enclave.",
             not_protected=(
                 "A simulation: the kernel and its administrator can read the enclave's memory. "
-                "What is opened to the analyst."
+                "What is opened to the analyst: a sum over every owner of the measured "
+                "configuration, each once, or nothing."
             ),
             adversary="host that may read, alter, replay and drop everything it relays",
             trusted=("chip maker", "enclave"),

@@ -37,7 +37,7 @@ class Configuration:
     analyst
         X25519 public key, hexadecimal: the only reader.
     owners
-        Ed25519 public key of each owner, hexadecimal: the only senders.
+        Ed25519 public key of each owner, hexadecimal: the only senders, and each of them sends.
     """
 
     program: str
@@ -111,6 +111,7 @@ def public_json(public: Public) -> dict[str, Any]:
         "feature_norm": public.feature_norm,
         "classes": public.classes,
         "levels": dict(public.levels),
+        "sites": public.sites,
         "image": list(public.image) if public.image else None,
         "owners": public.owners,
         "records_max": public.records_max,

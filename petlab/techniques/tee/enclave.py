@@ -25,10 +25,11 @@ from petlab.errors import PetlabError, ProtocolError
 from petlab.meter import PeakMemory
 from petlab.party import Shard
 from petlab.session import Opening
+from petlab.techniques.tee import errors
 from petlab.techniques.tee.attestation import digest
 from petlab.techniques.tee.channel import seal, unseal
 from petlab.techniques.tee.configuration import Configuration
-from petlab.techniques.tee.errors import Replayed, UnknownSender
+from petlab.techniques.tee.errors import IncompleteSum, RefusedRequest, Replayed, UnknownSender
 from petlab.techniques.tee.frames import Channel
 from petlab.techniques.tee.isolation import confine
 from petlab.techniques.tee.measurement import libraries
@@ -38,7 +39,7 @@ from petlab.techniques.tee.session import EnclaveSession
 PRELOADED = ("scipy.stats", "torch")
 """Libraries that programs import when they run."""
 RECORDS, ANSWER = "records of {}", "answer"
-CONTRIBUTION, TOTAL = "contribution to round {}", "total of round {} over {}"
+CONTRIBUTION, TOTAL = "contribution to round {} of {}", "total of round {} over {}"
 """What messages are for: they open as nothing else."""
 
 
@@ -77,7 +78,7 @@ class Enclave:
         """Obey one request of the host."""
         step = getattr(self, f"_do_{request.get('do')}", None)
         if step is None:
-            raise ProtocolError(f"the enclave knows no request {request.get('do')!r}.")
+            raise RefusedRequest(f"the enclave knows no request {request.get('do')!r}.")
         return step(request, body)
 
     def _do_key(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
@@ -104,7 +105,7 @@ class Enclave:
     def _do_run(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         missing = self._configuration.owners.keys() - self._shards.keys()
         if missing:
-            raise ProtocolError(f"{', '.join(sorted(missing))} has sent no records.")
+            raise RefusedRequest(f"{', '.join(sorted(missing))} has sent no records.")
         self._spend()
         memory = PeakMemory()
         begun = time.perf_counter(), time.process_time()
@@ -117,21 +118,28 @@ class Enclave:
         return spent, self._for_analyst(answer, ANSWER)
 
     def _do_add(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
-        """Add sealed contributions of one round, for an enclave that aggregates."""
-        label = str(request["round"])
+        """Add sealed contributions of one round, for an enclave that aggregates.
+
+        Every owner of the measured configuration is in the sum, once: a host that chooses whom
+        to add would choose one, and have the analyst read that owner's contribution.
+        """
+        label, begun = str(request["round"]), time.process_time()
         if label in self._rounds:
             raise Replayed(f"round {label} was added already: its sum is out.")
-        begun = time.process_time()
-        sender = bytes.fromhex(self._configuration.owners["owners"])
+        sent, owners = wire.unpack(body), self._configuration.owners
+        if set(sent) != set(owners):
+            raise IncompleteSum(f"round {label}: a sum is of all {len(owners)} owners, each once.")
         parts = []
-        for blob in wire.unpack(body).values():
-            context = CONTRIBUTION.format(label)
-            opened = unseal(blob.tobytes(), key=self._key, context=context, sender=sender)
-            parts.append(wire.unpack(opened))
-        if len({part["tag"].tobytes() for part in parts}) < len(parts):
-            raise Replayed(f"round {label}: a contribution was counted twice.")
+        for owner, key in owners.items():
+            opened = unseal(
+                sent[owner].tobytes(),
+                key=self._key,
+                context=CONTRIBUTION.format(label, owner),
+                sender=bytes.fromhex(key),
+            )
+            parts.append(wire.unpack(opened)["total"])
         self._rounds.add(label)
-        total = wire.pack({"total": np.sum([part["total"] for part in parts], axis=0)})
+        total = wire.pack({"total": np.sum(parts, axis=0)})
         sealed = self._for_analyst(total, TOTAL.format(label, len(parts)))
         return {"cpu_s": time.process_time() - begun}, sealed
 
@@ -187,12 +195,24 @@ def serve(host: Channel, enclave: Enclave) -> None:
             return
         try:
             head, answer = enclave.answered(request, body)
-        except PetlabError as error:
-            head, answer = {"refused": type(error).__name__, "reason": str(error)}, b""
         except Exception as error:
-            # The text of a library's error may quote the data: only its kind leaves.
-            head, answer = {"refused": "ProtocolError", "reason": f"{type(error).__name__}"}, b""
+            head, answer = _refusal(error), b""
         host.send(head, answer)
+
+
+def _refusal(error: Exception) -> dict[str, str]:
+    """Say what went wrong without a word that may come from the data.
+
+    What the enclave itself refuses is about messages, and says which; of what the program or a
+    library raises, only the kind leaves, with what is always true of it.
+    """
+    kind = type(error)
+    if kind.__module__ == errors.__name__:
+        return {"refused": kind.__name__, "reason": str(error)}
+    if isinstance(error, PetlabError):
+        always = (kind.__doc__ or "").strip().partition("\n")[0]
+        return {"refused": kind.__name__, "reason": f"inside the enclave: {always}"}
+    return {"refused": "ProtocolError", "reason": f"inside the enclave: {kind.__name__}"}
 
 
 def _import(configuration: Configuration) -> None:

@@ -53,6 +53,14 @@ class Replayed(ProtocolError):
     """A message that was taken already: it would count, or be answered, twice."""
 
 
+class RefusedRequest(ProtocolError):
+    """A host asked for what an enclave does not do, or does not do yet."""
+
+
+class IncompleteSum(ProtocolError):
+    """A sum was asked for that leaves an owner out, or counts one twice."""
+
+
 class TamperedStorage(ProtocolError):
     """Sealed storage was altered, or sealed by another enclave or on another device."""
 

@@ -18,10 +18,11 @@ from petlab.technique import Run, Technique, costs_of, phases_of
 from petlab.techniques.tee.aggregation import AttestedSums
 from petlab.techniques.tee.attestation import Manufacturer
 from petlab.techniques.tee.configuration import ENTRY, EXPOSURE, START, Configuration, public_json
-from petlab.techniques.tee.deployment import HOST, Exchange, Machine, Parties
+from petlab.techniques.tee.deployment import HOST, Machine, Parties
 from petlab.techniques.tee.hardware import modelled_costs
 from petlab.techniques.tee.measurement import sources
 from petlab.techniques.tee.session import EnclaveSession
+from petlab.techniques.tee.side_by_side import SideBySide
 
 
 class TrustedExecution(Technique):
@@ -93,24 +94,21 @@ class Delivery(Summing):
             self._carried(ANALYST, "configuration", body)
             launched, _ = self._machine.ask({"to": "device", "do": "launch"}, body)
         self.meter.discount("setup", wall_s=launched["imported_s"])
-        with self.meter.phase("setup", party=ANALYST):
-            attested = self._parties.attested(policy, self._exchange(ANALYST))
-        for owner in self.owners:
-            with self.meter.phase("setup", party=owner.name):
-                key = self._parties.attested(policy, self._exchange(owner.name))
-            with self.meter.phase("protect", party=owner.name):
-                arrays = dict(owner.shard.arrays)
-                sealed = self._parties.sealed(owner.name, owner.shard.rows, arrays, key)
-            self.plain_bytes += sum(v.nbytes for v in arrays.values())
-            self._carried(owner.name, "sealed records", sealed)
-            self._machine.ask({"to": "enclave", "do": "provision", "owner": owner.name}, sealed)
+        together = SideBySide(self.transcript, HOST, self._machine.ask)
+        keys = {}
+        for party in (ANALYST, *(owner.name for owner in self.owners)):
+            with self.meter.phase("setup", party=party):
+                keys[party] = self._parties.attested(policy, together.of(party))
+        self.meter.mark()
+        self._crossings += 2 * together.post()
+        self._provision(keys)
         with self.meter.phase("compute", party=HOST):
             spent, message = self._machine.ask({"to": "enclave", "do": "run"})
         self.meter.add("compute", cpu_s=spent["cpu_s"])
         self.elsewhere_mib = spent["peak_mib"] or 0.0
         self.transcript.take(self.transcript.post(HOST, ANALYST, "sealed answer", len(message)))
         with self.meter.phase("reveal", party=ANALYST):
-            answer, guarantee = self._parties.opened(message, attested)
+            answer, guarantee = self._parties.opened(message, keys[ANALYST])
         self.meter.mark()
         return Run(
             answer=answer,
@@ -141,15 +139,21 @@ class Delivery(Summing):
             owners=self._parties.owners,
         )
 
-    def _exchange(self, owner: str) -> Exchange:
-        def exchange(head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
-            self._carried(owner, "challenge", body or b"key?")
-            answer, found = self._machine.ask(head, body)
-            size = len(json.dumps(answer)) + len(found)
-            self.transcript.take(self.transcript.post(HOST, owner, "quote", size))
-            return answer, found
-
-        return exchange
+    def _provision(self, keys: dict[str, bytes]) -> None:
+        """Let every owner seal its records for the enclave that it attested, side by side."""
+        posted = []
+        for owner in self.owners:
+            arrays = dict(owner.shard.arrays)
+            self.plain_bytes += sum(v.nbytes for v in arrays.values())
+            with self.meter.phase("protect", party=owner.name):
+                sealed = self._parties.sealed(
+                    owner.name, owner.shard.rows, arrays, keys[owner.name]
+                )
+            posted.append(self.transcript.post(owner.name, HOST, "sealed records", len(sealed)))
+            self._crossings += 2
+            self._machine.ask({"to": "enclave", "do": "provision", "owner": owner.name}, sealed)
+        for message in posted:
+            self.transcript.take(message)
 
     def _carried(self, sender: str, label: str, payload: bytes) -> None:
         self.meter.mark()
