@@ -6,13 +6,13 @@ import ast
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from petlab.budget import Budget, BudgetExceeded
+from petlab.children import running
 from petlab.errors import UsageError, unknown
 from petlab.evaluator import evaluate
 from petlab.literals import parse_settings
@@ -102,7 +102,7 @@ def run_together(
     """
     for cell in cells:
         prepare(cell)
-    command = [sys.executable, "-m", "petlab", "run", "--cell", "-", "--json"]
+    command = [*running("petlab"), "run", "--cell", "-", "--json"]
     command += ["--budget", str(budget.path)] if budget else []
     asked = json.dumps([asdict(cell) for cell in cells])
     late = None

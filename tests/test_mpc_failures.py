@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -36,11 +36,13 @@ from petlab.evaluator import evaluate
 from petlab.result import Cell, Result, Status
 from petlab.techniques.mpc import cluster as clusters
 from petlab.techniques.mpc import hub as hubs
-from petlab.techniques.mpc import links
+from petlab.techniques.mpc import links, party
 from petlab.techniques.mpc.cluster import Cluster
 from petlab.techniques.mpc.committee import Committee
 from petlab.techniques.mpc.hub import Hub
-from petlab.techniques.mpc.links import Link, PeerLost
+from petlab.techniques.mpc.links import GREETING_S, Link, PeerLost
+from petlab.techniques.mpc.meeting import Door
+from petlab.techniques.mpc.party import ANALYST_LINK
 from petlab.techniques.mpc.technique import Settings
 
 pytestmark = pytest.mark.slow
@@ -437,13 +439,16 @@ def test_party_with_wrong_arguments_is_refused(
     assert_free(address)
 
 
-def test_party_with_a_wrong_secret_is_refused(parties: Nursery, tmp_path: Path) -> None:
-    """Both ends say so."""
+def test_party_with_a_wrong_secret_is_refused(
+    parties: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so itself; here it is one stranger among others, whom nothing ends for."""
+    monkeypatch.setattr("petlab.techniques.mpc.cluster.MEETING_S", 6.0)
     address = free_address()
     (tmp_path / "secret").write_bytes(os.urandom(32))
     pid = parties.start(0, 2, address, os.urandom(32))
     settings = Settings(address=address, secret_file=str(tmp_path / "secret"))
-    assert_failed(evaluate(quick_cell(settings)), "do not share a study secret")
+    assert_failed(evaluate(quick_cell(settings)), "did not know the study secret")
     assert "do not share a study secret" in parties.note(pid)
 
 
@@ -457,31 +462,74 @@ def test_party_of_another_engine_is_refused(parties: Nursery) -> None:
     assert "rank 0 runs crypten, not spu" in parties.note(pid)
 
 
-@pytest.mark.parametrize("said", [b"", os.urandom(64)], ids=["silence", "noise"])
-def test_stranger_at_the_port_ends_the_meeting_with_a_reason(
-    tmp_path: Path, impatient: float, said: bytes
-) -> None:
-    """A visitor who is no party."""
-    address = free_address()
-    (tmp_path / "secret").write_bytes(os.urandom(32))
+def bother(address: tuple[str, int], said: bytes) -> socket.socket:
+    """Call a port, say something, and stay on the line."""
+    visitor = socket.create_connection(address, timeout=5)
+    visitor.sendall(said)
+    return visitor
 
-    def visit() -> None:
-        host, port = address.split(":")
-        for _ in range(100):
-            try:
-                with socket.create_connection((host, int(port))) as visitor:
-                    visitor.sendall(said)
-                    while visitor.recv(1000):
-                        pass
-                return
-            except OSError:
-                time.sleep(0.1)
 
-    settings = Settings(address=address, secret_file=str(tmp_path / "secret"))
-    visitor = threading.Thread(target=visit)
-    visitor.start()
-    assert_failed(evaluate(quick_cell(settings)), "greet", "secret")
-    visitor.join()
+NOISE = {"silence": b"", "a word": b"GET /", "noise": os.urandom(64), "much": os.urandom(5000)}
+
+
+def test_strangers_at_a_door_keep_nobody_out() -> None:
+    """They hold their lines, each of them, and a peer that knows the secret comes in."""
+    secret = os.urandom(32)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    address = listener.getsockname()[:2]
+    door = Door(listener, me="a", secret=secret)
+    visitors = [bother(address, said) for said in (*NOISE.values(), *NOISE.values())]
+    visitors.append(bother(address, b"gone"))
+    visitors[-1].close()
+    peer = Link(socket.create_connection(address), me="b", secret=secret, expected="a")
+    link = door.entered(GREETING_S)
+    assert link is not None and link.peer == "b"
+    peer.send(b"hello")
+    assert link.receive() == b"hello"
+    for end in (peer, link, door, *visitors):
+        end.close()
+
+
+def test_strangers_at_the_coordinators_port_end_nothing() -> None:
+    """They call all the time while the parties meet, and the run goes on as without them."""
+    cluster = Cluster(2, third_dealer=False)
+    visitors = [bother(cluster._address, said) for said in NOISE.values()]
+    cluster.gather()
+    assert sorted(cluster.pids) == ["party-1", "party-2"]
+    cluster.connect()
+    cluster.close()
+    for visitor in visitors:
+        visitor.close()
+
+
+def test_a_party_listens_where_its_coordinator_is_reached() -> None:
+    """On one machine that is loopback, where no other machine can call."""
+    secret = os.urandom(32)
+    listener = socket.create_server(("127.0.0.1", 0))
+    door = Door(listener, me=ANALYST_LINK, secret=secret)
+    host, port = listener.getsockname()[:2]
+    hub = Hub("party-1")
+    ours = party._greet(hub, party.Arguments(0, 2, f"{host}:{port}", secret))
+    assert ours._listener.getsockname()[0] == "127.0.0.1"
+    link = door.entered(GREETING_S)
+    assert link is not None
+    assert json.loads(link.receive())["host"] == "127.0.0.1"
+    for end in (ours, door, link, hub):
+        end.close()
+
+
+@pytest.mark.parametrize("technique", ["mpc", "tee", "fl+mpc"])
+def test_children_import_nothing_from_the_working_folder(technique: str, tmp_path: Path) -> None:
+    """A file that lies there under the name of a library runs in none of them."""
+    marker = tmp_path / "ran"
+    for name in ("resource", "ctypes", "hmac", "struct", "secrets", "socket"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    command = [sys.executable, "-P", "-m", "petlab", "run", "--task", "chi2", "--dataset", "apoe"]
+    done = subprocess.run(
+        [*command, "--technique", technique], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert not marker.exists()
 
 
 def test_address_that_is_taken_is_a_usage_error(tmp_path: Path) -> None:

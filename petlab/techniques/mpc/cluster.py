@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
+from petlab.children import running
 from petlab.errors import ProtocolError, UsageError
 from petlab.techniques.mpc.commands import Command
 from petlab.techniques.mpc.hub import Hub
 from petlab.techniques.mpc.links import Link, PeerLost
-from petlab.techniques.mpc.meeting import MEETING_S, split_address
+from petlab.techniques.mpc.meeting import BACKLOG, MEETING_S, Door, split_address
 from petlab.techniques.mpc.party import (
     ANALYST_LINK,
     ENGINES,
     SHARE,
-    launcher,
     party_name,
 )
 
@@ -79,7 +79,9 @@ class Cluster:
         self._end: Callable[[], object] | None = None
         self._peers: list[tuple[str, int]] = []
         self.pids: dict[str, int] = {}
-        self._listener = _listen(address)
+        listener = _listen(address)
+        self._address = listener.getsockname()[:2]
+        self._door = Door(listener, me=ANALYST_LINK, secret=self._secret)
         if address is None:
             self._start()
 
@@ -93,7 +95,7 @@ class Cluster:
             self.close()
             raise
         finally:
-            self._listener.close()
+            self._door.close()
 
     def connect(self, *, record: bool = False) -> None:
         """Let the parties meet each other, and agree on keys and streams."""
@@ -144,15 +146,15 @@ class Cluster:
     def close(self) -> None:
         """Let all parties go, and make sure that those started here are gone."""
         self._hub.close()
-        self._listener.close()
+        self._door.close()
         if self._end is not None:
             self._end()
 
     def _start(self) -> None:
-        host, port = self._listener.getsockname()[:2]
+        host, port = self._address
         sizes = str(len(self.names)), str(len(self._processes))
         self._nursery = subprocess.Popen(
-            [self._python, "-c", launcher(_PARTY), *sizes, f"{host}:{port}", self.engine],
+            [*running(_PARTY, python=self._python), *sizes, f"{host}:{port}", self.engine],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -168,14 +170,11 @@ class Cluster:
         """Accept every party once; return where each listens, by rank."""
         found: dict[int, tuple[str, int]] = {}
         deadline = time.monotonic() + MEETING_S
-        self._listener.settimeout(0.5)
         while len(found) < len(self._processes):
             self._check_start(deadline, len(found))
-            try:
-                connection, _ = self._listener.accept()
-            except TimeoutError:
+            link = self._door.entered(0.5)
+            if link is None:
                 continue
-            link = Link(connection, me=ANALYST_LINK, secret=self._secret)
             greeting = json.loads(link.receive())
             self._admit(link, greeting, found)
             found[greeting["rank"]] = (greeting["host"], greeting["port"])
@@ -204,7 +203,9 @@ class Cluster:
             raise ProtocolError("the compute parties did not start: see `petlab doctor`.")
         if time.monotonic() > deadline:
             missing = len(self._processes) - present
-            raise ProtocolError(f"{missing} of the parties did not come in {MEETING_S:g} s.")
+            strangers = self._door.turned_away
+            said = f" {strangers} callers did not know the study secret." if strangers else ""
+            raise ProtocolError(f"{missing} of the parties did not come in {MEETING_S:g} s.{said}")
 
     def _answer(self, name: str) -> dict[str, Any]:
         payload = self._receive(name)
@@ -257,8 +258,8 @@ def _kill(nursery: subprocess.Popen[bytes], hub: Hub) -> None:
 
 def _listen(address: str | None) -> socket.socket:
     if address is None:
-        return socket.create_server(("127.0.0.1", 0), backlog=8)
+        return socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     try:
-        return socket.create_server(split_address(address), backlog=8)
+        return socket.create_server(split_address(address), backlog=BACKLOG)
     except OSError as error:
         raise UsageError(f"cannot listen at {address}: {error.strerror}.") from None

@@ -21,6 +21,8 @@ from petlab.errors import ProtocolError
 HEARTBEAT_S = 2.0
 SILENCE_S = 10.0
 """A peer that sends nothing, not even a heartbeat, for so long is taken for dead."""
+GREETING_S = 5.0
+"""Whoever calls has greeted, and shown that it knows the secret, in so many seconds."""
 OVERHEAD = 24
 """Bytes that framing and authentication add to a message."""
 _LENGTH = struct.Struct("<Q")
@@ -256,10 +258,12 @@ class Link:
 
     def _swapped(self, mine: bytes) -> bytes:
         """Send a greeting, and wait for one of the same length."""
-        found = b""
+        found, deadline = b"", time.monotonic() + GREETING_S
         try:
             self._socket.sendall(mine)
             while len(found) < len(mine):
+                # The whole of it in time, not every byte of it.
+                self._socket.settimeout(max(0.01, deadline - time.monotonic()))
                 part = self._socket.recv(len(mine) - len(found))
                 if not part:
                     raise PeerLost("a peer closed its link before it greeted.")

@@ -22,7 +22,7 @@ from petlab.party import DEALER
 from petlab.techniques.mpc.commands import Command
 from petlab.techniques.mpc.hub import Hub
 from petlab.techniques.mpc.links import Link, PeerLost
-from petlab.techniques.mpc.meeting import called, reach, split_address
+from petlab.techniques.mpc.meeting import BACKLOG, Door, called, reach, split_address
 
 ANALYST_LINK = "coordinator"
 """Name of the process that runs the program: the analyst, and in a simulation the owners."""
@@ -60,14 +60,14 @@ def serve(arguments: Arguments) -> None:
         The coordinator or a peer cannot be reached, falls silent or does not know the secret.
     """
     _import_engine(arguments.engine)  # before the coordinator is told that this party is there
-    name = party_name(arguments.rank, arguments.world_size)
-    hub = Hub(name)
-    listener, met = socket.create_server(("", 0), backlog=8), False
+    hub, met = Hub(party_name(arguments.rank, arguments.world_size)), False
+    door: Door | None = None
     try:
-        task = _join(hub, listener, arguments)
-        _meet(hub, listener, task, arguments)
+        door = _greet(hub, arguments)
+        task = _task(hub)
+        _meet(hub, door, task, arguments)
         met = True
-        listener.close()
+        door.close()
         _work(hub, task, arguments)
     except PeerLost as error:
         _report(hub, error, lost=True)
@@ -77,43 +77,58 @@ def serve(arguments: Arguments) -> None:
         _report(hub, error, lost=False)
         raise
     finally:
-        listener.close()
+        if door:
+            door.close()
         hub.close()
 
 
-def _join(hub: Hub, listener: socket.socket, arguments: Arguments) -> dict[str, Any]:
-    """Greet the coordinator, and learn where the others are."""
-    host, port = split_address(arguments.address)
-    connection = reach((host, port), "the coordinator")
+def _greet(hub: Hub, arguments: Arguments) -> Door:
+    """Greet the coordinator; return where this party takes calls.
+
+    It listens where the coordinator's link ends: on one machine that is loopback.
+    """
+    connection = reach(split_address(arguments.address), "the coordinator")
+    here = connection.getsockname()[0]
     link = Link(connection, me=hub.me, secret=arguments.secret, expected=ANALYST_LINK)
     hub.add(link)
+    listener = socket.create_server((here, 0), family=connection.family, backlog=BACKLOG)
     greeting = {
         "rank": arguments.rank,
         "world_size": arguments.world_size,
         "engine": arguments.engine,
         "pid": os.getpid(),
-        "host": connection.getsockname()[0],
+        "host": here,
         "port": listener.getsockname()[1],
     }
     link.send(json.dumps(greeting).encode())
-    task = json.loads(link.receive())
+    return Door(listener, me=hub.me, secret=arguments.secret)
+
+
+def _task(hub: Hub) -> dict[str, Any]:
+    """Learn from the coordinator where the others are."""
+    task = json.loads(hub.links[ANALYST_LINK].receive())
     if "refused" in task:
         raise ProtocolError(task["refused"])
     hub.record(task["record"])
     return task
 
 
-def _meet(hub: Hub, listener: socket.socket, task: dict[str, Any], arguments: Arguments) -> None:
+def _meet(hub: Hub, door: Door, task: dict[str, Any], arguments: Arguments) -> None:
     """Connect to all peers: this one calls those of lower rank, and the others call it."""
-    peers = task["peers"]
+    peers, coordinator = task["peers"], hub.links[ANALYST_LINK]
     for rank, (host, port) in enumerate(peers):
         if rank < arguments.rank:
             expected = party_name(rank, arguments.world_size)
-            connection = reach((host, port), expected, hub.links[ANALYST_LINK])
+            connection = reach((host, port), expected, coordinator)
             hub.add(Link(connection, me=hub.me, secret=arguments.secret, expected=expected))
-    for _ in range(len(peers) - arguments.rank - 1):
-        connection = called(listener, hub.links[ANALYST_LINK])
-        hub.add(Link(connection, me=hub.me, secret=arguments.secret))
+    missing = {party_name(k, arguments.world_size) for k in range(arguments.rank + 1, len(peers))}
+    while missing:
+        link = called(door, coordinator)
+        if link.peer in missing:
+            hub.add(link)
+            missing.discard(link.peer)
+        else:
+            link.close()
 
 
 def _work(hub: Hub, task: dict[str, Any], arguments: Arguments) -> None:
@@ -234,16 +249,6 @@ def end_with_parent() -> None:
     # Elsewhere a party ends when its link to the coordinator breaks.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
-def launcher(module: str) -> str:
-    """Return Python code that runs a module of petlab in an interpreter without petlab."""
-    folder = str(Path(__file__).parents[3])
-    # Last on the path: that interpreter keeps its own libraries.
-    return (
-        f"import runpy, sys; sys.path.append({folder!r}); "
-        f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
-    )
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from petlab import errors as common
 from petlab import wire
+from petlab.children import running
 from petlab.errors import PetlabError, ProtocolError
 from petlab.result import Guarantee
 from petlab.task import Answer
@@ -52,7 +52,7 @@ class Machine:
         secret_in, secret_out = socket.socketpair()
         given = [theirs.fileno(), secret_out.fileno()]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "petlab.techniques.tee.host", *map(str, given), *folders()],
+            [*running("petlab.techniques.tee.host"), *map(str, given), *folders()],
             pass_fds=given,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

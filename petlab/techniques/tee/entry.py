@@ -49,7 +49,6 @@ class Measured:
 
 def main(private: int, folders: Sequence[str]) -> None:
     """Serve as an enclave; tasks may lie in further folders, too."""
-    sys.path.insert(0, PARENT)
     sys.meta_path.insert(0, Measured)
     from petlab.techniques.tee.measurement import add_folders
 

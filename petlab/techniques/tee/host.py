@@ -14,6 +14,7 @@ import sys
 import time
 from typing import Any
 
+from petlab.children import running
 from petlab.errors import ProtocolError
 from petlab.techniques.tee.frames import Channel, Silent
 from petlab.techniques.tee.liveness import BEAT_S, STOPPED_S, stopped
@@ -38,7 +39,7 @@ class Host:
         requests, answers = socket.socketpair()
         given = [answers.fileno(), secret, there.fileno()]
         self._device_process = subprocess.Popen(
-            [sys.executable, "-m", "petlab.techniques.tee.platform", *map(str, given), *folders],
+            [*running("petlab.techniques.tee.platform"), *map(str, given), *folders],
             pass_fds=given,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -9,8 +9,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from petlab.children import running
 from petlab.errors import MissingPackage
-from petlab.techniques.mpc.party import launcher
 
 REPOSITORY = Path(__file__).parents[4]
 REQUIREMENTS = REPOSITORY / "packaging" / "spu" / "requirements.txt"
@@ -44,7 +44,7 @@ def enter() -> None:
     """Go on with this command line in SPU's interpreter, unless it is this one."""
     if importlib.util.find_spec("spu") is None:
         python = interpreter()
-        os.execv(python, [python, "-c", launcher("petlab"), *sys.argv[1:]])
+        os.execv(python, [*running("petlab", python=python), *sys.argv[1:]])
 
 
 def install_line() -> str:
