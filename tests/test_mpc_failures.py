@@ -469,6 +469,30 @@ def bother(address: tuple[str, int], said: bytes) -> socket.socket:
     return visitor
 
 
+@pytest.mark.parametrize("before", [[], [b"=" + bytes(8)], [b"=" + bytes(8), b'{"cpu_s": 1}']])
+@pytest.mark.parametrize("lost", [True, False])
+def test_replies_do_not_hide_why_a_party_failed(before: list[bytes], lost: bool) -> None:
+    """What it answered before lies in front of its report, and its link is closed behind it."""
+    cluster = Cluster(2, third_dealer=False)
+    cluster.gather()
+    for link in cluster._hub.links.values():
+        link.close()
+    theirs = {}
+    for name in ("party-1", "party-2"):
+        ours, theirs[name] = linked(*connected())
+        ours.peer = name
+        cluster._hub.add(ours)
+    for payload in before:
+        theirs["party-2"].send(payload)
+    theirs["party-2"].send(json.dumps({"failed": "no memory left", "lost": lost}).encode())
+    theirs["party-2"].close()
+    with pytest.raises(ProtocolError, match="party-2: no memory left"):
+        for _ in range(3):  # what the party waited for was somebody else's answer
+            cluster._receive("party-1")
+    cluster.close()
+    theirs["party-1"].close()
+
+
 NOISE = {"silence": b"", "a word": b"GET /", "noise": os.urandom(64), "much": os.urandom(5000)}
 
 

@@ -235,17 +235,23 @@ class Cluster:
         silent, said = list[ProtocolError](), [first] if reported else []
         for name in self._processes:
             try:
-                payload = self._hub.links[name].pending(0.5)
+                answer = self._last_words(name)
             except ProtocolError as error:
                 silent += [] if name == reported else [error]
                 continue
-            answer = {} if not payload or payload.startswith(SHARE) else json.loads(payload)
-            if "failed" in answer:
+            if answer:
                 found = ProtocolError(f"{name}: {answer['failed']}")
                 if not answer["lost"]:
                     return found
                 said.append(found)
         return [*silent, *said, first][0]
+
+    def _last_words(self, name: str) -> dict[str, Any] | None:
+        """Read on until a party's report of its failure: replies may lie before it."""
+        while payload := self._hub.links[name].pending(0.5):
+            if not payload.startswith(SHARE) and "failed" in (answer := json.loads(payload)):
+                return answer
+        return None
 
 
 def _kill(nursery: subprocess.Popen[bytes], hub: Hub) -> None:
