@@ -57,6 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        if options.debug:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"petlab: {error.strerror or error}{where}.", file=sys.stderr)
+        return PetlabError.exit_status
+    except Exception as error:
+        # Status 1 is a regression that `diff` found, and must not mean anything else.
+        if options.debug:
+            raise
+        print(f"petlab: {type(error).__name__}: {error} (--debug shows where).", file=sys.stderr)
+        return PetlabError.exit_status
     except KeyboardInterrupt:
         print("petlab: interrupted; results that were finished are kept.", file=sys.stderr)
         return 130

@@ -121,9 +121,10 @@ def run_together(
         return found + [Result(cell, Status.TIMEOUT, late) for cell in rest]
     lines = errors.strip().splitlines()
     said = lines[-1].removeprefix("petlab: ") if lines else f"ended with status {status}"
-    if rest and status == UsageError.exit_status:
+    none = all(result.status is Status.FAILED for result in found)
+    if none and status == UsageError.exit_status:
         raise UsageError(said)
-    if rest and status == BudgetExceeded.exit_status:
+    if none and budget and status == BudgetExceeded.exit_status:
         raise BudgetExceeded(said)
     return found + [Result(cell, Status.FAILED, said) for cell in rest]
 

@@ -39,6 +39,11 @@ class Borrowing(Technique):
         """Settings of both, by name."""
         return self.lender.chosen_settings | asdict(self.chosen)
 
+    @property
+    def every_chosen(self) -> tuple[Any, ...]:
+        """Settings of both."""
+        return (*self.lender.every_chosen, *self.base.every_chosen)
+
     def warm_up(self) -> None:
         """Import the libraries of both."""
         self.lender.warm_up()

@@ -7,7 +7,9 @@ releases cost less than the sum of their epsilons where the mechanism allows it.
 
 from __future__ import annotations
 
+import html
 import json
+import math
 import os
 import secrets
 import tempfile
@@ -15,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from petlab.accountant import Event, total_epsilon
 from petlab.errors import PetlabError, UsageError
@@ -82,12 +85,15 @@ class Budget:
             The file holds another budget: it cannot be raised by making it again.
         """
         path = Path(path)
-        if not (epsilon > 0 and 0 < delta < 1):
-            raise UsageError("a budget needs a positive epsilon and a delta between 0 and 1.")
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            wanted = {"dataset": dataset, "epsilon": epsilon, "delta": delta, "spent": []}
-            _write(path, wanted | {"salt": secrets.token_hex(32)})
+        if not (0 < epsilon < math.inf and 0 < delta < 1):
+            raise UsageError(
+                "a budget needs a positive, finite epsilon and a delta between 0 and 1."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path):
+            if not path.exists():
+                wanted = {"dataset": dataset, "epsilon": epsilon, "delta": delta, "spent": []}
+                _write(path, wanted | {"salt": secrets.token_hex(32)})
         budget = cls(path)
         if (budget.dataset, budget.epsilon, budget.delta) != (dataset, epsilon, delta):
             raise UsageError(
@@ -128,9 +134,9 @@ class Budget:
             raise UsageError(
                 f"{what}: opens results without differential privacy, which no budget covers."
             )
-        with self._locked():
+        with _locked(self.path):
             total = self._total(events)
-            if total > self.epsilon * (1 + 1e-9):
+            if not total <= self.epsilon * (1 + 1e-9):
                 raise BudgetExceeded(
                     f"{what}: would bring the study to epsilon {total:.4g} of {self.epsilon:g}. "
                     f"{self.spent_epsilon:.4g} is spent; ask for less, or stop here."
@@ -144,34 +150,62 @@ class Budget:
         booked = [event for entry in self.spent for event in entry.events]
         return total_epsilon([*booked, *events], self.delta)
 
-    def _load(self) -> dict:
+    def _load(self) -> dict[str, Any]:
         try:
             values = json.loads(self.path.read_text(encoding="utf-8"))
-            _ = values["dataset"], values["epsilon"], values["delta"], values["spent"]
-        except (OSError, ValueError, KeyError, TypeError):
+            _check(values)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise UsageError(
                 f"{self.path} is not a budget. Budget.create(path, dataset=, epsilon=) makes one."
             ) from None
         return values
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Let one process at a time check and book."""
-        import fcntl
-
-        with self.path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
     def _repr_html_(self) -> str:
-        rows = "".join(f"<li>{entry.what}</li>" for entry in self.spent)
+        rows = "".join(f"<li>{html.escape(entry.what)}</li>" for entry in self.spent)
         return (
-            f"<b>Budget of {self.dataset}</b>: epsilon {self.spent_epsilon:.4g} of "
+            f"<b>Budget of {html.escape(self.dataset)}</b>: epsilon {self.spent_epsilon:.4g} of "
             f"{self.epsilon:g} spent (accounted, delta {self.delta:g})<ol>{rows}</ol>"
         )
 
 
-def _write(path: Path, values: dict) -> None:
+def _check(values: dict[str, Any]) -> None:
+    """Refuse what would make a budget mean something else, a limit that is no number above all.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        It is no budget.
+    """
+    numbers = [values["epsilon"], values["delta"]]
+    if not isinstance(values["spent"], list):
+        raise ValueError
+    for entry in values["spent"]:
+        events = [Event(**event) for event in entry["events"]]
+        if not (isinstance(entry["what"], str) and events):
+            raise ValueError
+        for e in events:
+            if not (e.pure or e.multiplier) or not 0 < e.sample_rate <= 1 or e.releases < 1:
+                raise ValueError
+            numbers += [n for n in (e.pure, e.multiplier, e.sample_rate, e.releases) if n]
+    for number in numbers:
+        if isinstance(number, bool) or not 0 < number < math.inf:
+            raise ValueError
+    if not isinstance(values["dataset"], str) or not values["delta"] < 1:
+        raise ValueError
+    bytes.fromhex(values.get("salt", ""))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one process at a time make, check and book."""
+    import fcntl
+
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".budget-")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(values, file, indent=1)

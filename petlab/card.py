@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from petlab.errors import DataError, closest
+from petlab.errors import DataError, UsageError, closest
+from petlab.schema import check_types
 
 _CARD_KEYS = frozenset(
     "name title domain file sha256 source licence citation target positive factor id site "
     "missing image records columns".split()
 )
 _COLUMN_KEYS = frozenset("kind meaning range range_source levels missing typical repeat".split())
+REPEAT_MAX = 100_000
 _POLICIES = ("refuse", "drop", "indicator")
 
 
@@ -126,8 +129,19 @@ def read_card(path: Path) -> Card:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such card. `petlab card` drafts one.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise DataError(f"{where}: not valid TOML: {error}.") from None
+    try:
+        card = _card(values, where)
+        check_types(card, where)
+    except UsageError as error:
+        raise DataError(str(error)) from None
+    except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
+        raise DataError(f"{where}: an entry is of the wrong kind ({error}).") from None
+    return card
+
+
+def _card(values: Mapping[str, Any], where: str) -> Card:
     _only_known(values, _CARD_KEYS, where)
     for key in ("name", "target", "columns"):
         if not values.get(key):
@@ -164,7 +178,10 @@ def _repeated(entries: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, An
     """Write out entries that stand for name_0, name_1, ... when they say `repeat`."""
     for name, entry in entries.items():
         if "repeat" in entry:
-            yield from ((f"{name}_{k}", entry) for k in range(int(entry["repeat"])))
+            count = int(entry["repeat"])
+            if not 0 < count <= REPEAT_MAX:
+                raise ValueError(f"repeat lies between 1 and {REPEAT_MAX}")
+            yield from ((f"{name}_{k}", entry) for k in range(count))
         else:
             yield name, entry
 
@@ -224,8 +241,8 @@ def _range(value: Any, at: str) -> tuple[float, float]:
             f"{at}: fill in `range` from public knowledge, or draft the card again with "
             "--observed-ranges (differential privacy then does not cover the ranges)."
         )
-    if len(value) != 2 or not float(value[0]) < float(value[1]):
-        raise DataError(f"{at}: range must be [low, high] with low < high.")
+    if len(value) != 2 or not -math.inf < float(value[0]) < float(value[1]) < math.inf:
+        raise DataError(f"{at}: range must be [low, high], finite, with low < high.")
     return float(value[0]), float(value[1])
 
 

@@ -48,7 +48,8 @@ class Contribution:
         Every step behind an owner's total goes through `Shard.steps`, so that differential
         privacy can act there.
     min_units
-        Owners with fewer units are refused: a sum over few records shows them.
+        Owners with fewer units are refused where their contribution is read by itself: it
+        would show them.
     """
 
     fn: Callable[[State, Shard, Memory], Rows]

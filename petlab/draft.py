@@ -9,6 +9,12 @@ from typing import Any
 
 from petlab.errors import DataError, unknown
 
+NEGATIVE = frozenset(
+    "0 0.0 -1 no n false f negative neg control controls healthy normal absent absence none benign "
+    "good alive paid survived non-case noncase unaffected".split()
+)
+"""Names of levels that mean that there is nothing to find: the other of two is the positive."""
+
 
 def draft_card(path: Path, *, target: str, observed_ranges: bool = False) -> str:
     """Write a card as TOML.
@@ -61,8 +67,9 @@ def draft_card(path: Path, *, target: str, observed_ranges: bool = False) -> str
 
 def _positive(series: Any, observed: bool) -> list[str]:
     levels = _levels(series)
-    if observed and len(levels) == 2:
-        return [f"positive = {_text(levels[-1])}"]
+    negative = [level for level in levels if level.casefold() in NEGATIVE]
+    if observed and len(levels) == 2 and len(negative) == 1:
+        return [f"positive = {_text(next(x for x in levels if x not in negative))}"]
     return ['# positive = ""              # the level of a two-level target that scores 1']
 
 

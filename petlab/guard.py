@@ -60,6 +60,11 @@ class Guarded(Technique):
         """Settings of the base technique and of the guard, by name."""
         return self.base.chosen_settings | asdict(self.chosen)
 
+    @property
+    def every_chosen(self) -> tuple[Any, ...]:
+        """Settings of the base technique and of the guard."""
+        return (*self.base.every_chosen, self.chosen)
+
     def gap(self, requires: frozenset[Op]) -> Gap | None:
         """Return the base technique's gap, its gap towards guards, or the guard's own."""
         own = (self.guard.gaps.get(op) for op in sorted(requires))

@@ -8,7 +8,7 @@ from petlab.errors import UsageError
 from petlab.optimizer import OPTIMIZERS
 from petlab.perceptron import ACTIVATIONS
 from petlab.sampling import steps_per_epoch
-from petlab.task import setting
+from petlab.task import positive, setting
 
 METHODS = ("gradient", "fedavg")
 MODELS = ("mlp", "cnn")
@@ -53,6 +53,7 @@ class Settings:
         ):
             if value not in known:
                 raise UsageError(f"unknown {name} {value!r}. Known: {', '.join(known)}.")
+        positive(epochs=self.epochs, learning_rate=self.learning_rate, clip_norm=self.clip_norm)
         if not 0 < self.batch_share <= 1:
             raise UsageError("batch_share lies between 0 and 1.")
         if not all(n.strip().isdigit() and int(n) for n in str(self.hidden).split(",")):

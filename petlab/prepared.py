@@ -72,6 +72,9 @@ def prepare(cell: Cell) -> Prepared:
         rest |= share
     technique = find_technique(cell.technique, rest)
     settings = task.settings(**shares[0])
+    for chosen in (settings, *technique.every_chosen):
+        if check := getattr(chosen, "check", None):
+            check()
     limit = None if records_max is None else whole_number("records_max", records_max)
     return Prepared(cell, task, program, technique, settings, limit, sampling)
 
@@ -136,6 +139,8 @@ def plan_cell(prepared: Prepared, dataset: Dataset) -> Plan:
     """Plan a cell from its card alone, before any record is read."""
     empty = empty_table(dataset.card)
     public = _public(prepared, prepared.task.encode(empty, prepared.settings), dataset)
+    if prepared.program.placement is Placement.SCORING:
+        public = replace(public, levels={**public.levels, "scored": 0})
     return prepared.program.plan(prepared.settings, public)
 
 

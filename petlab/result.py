@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from petlab.errors import UsageError, unknown
+from petlab.schema import check_types, read_json
 
 SCHEMA = 1
 
@@ -68,18 +69,28 @@ class Cell:
     release: bool = False
 
     def __post_init__(self) -> None:
-        if self.parties is not None and self.parties < 1:
+        if isinstance(self.parties, int) and self.parties < 1:
             raise UsageError("parties must be at least 1.")
-        object.__setattr__(self, "settings", dict(sorted(self.settings.items())))
+        if isinstance(self.seed, int) and self.seed < 0:
+            raise UsageError("a seed is a whole number of at least 0.")
+        object.__setattr__(self, "settings", dict(sorted(self.settings.items(), key=repr)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Cell:
-        """Read a cell, refusing fields that do not exist."""
+        """Read a cell, refusing fields that do not exist, and values that do not fit them."""
         known = [f.name for f in fields(cls)]
+        if not isinstance(values, Mapping):
+            raise UsageError("a cell is a mapping of its fields: task, technique, dataset, ...")
         for name in values:
             if name not in known:
-                raise unknown("field of a cell", name, known)
-        return cls(**values)
+                raise unknown("field of a cell", str(name), known)
+        if "task" not in values:
+            raise UsageError("a cell has no task. `petlab list tasks` shows what there is.")
+        if not isinstance(values.get("settings", {}), Mapping):
+            raise UsageError("settings of a cell are a mapping of names to values.")
+        cell = cls(**values)
+        check_types(cell, "cell")
+        return cell
 
     @property
     def digest(self) -> str:
@@ -210,15 +221,21 @@ class Result:
 
     @classmethod
     def from_json(cls, text: str) -> Result:
-        """Read what `to_json` wrote."""
-        values = json.loads(text)
-        if values.pop("schema", None) != SCHEMA:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        UsageError, ValueError, KeyError, TypeError, AttributeError
+            It is something else.
+        """
+        values = read_json(text)
+        if not isinstance(values, dict) or values.pop("schema", None) != SCHEMA:
             raise UsageError(f"this is not a petlab result of schema {SCHEMA}.")
         values.pop("use", None)  # follows from the cell
         guarantee = values["guarantee"]
         if guarantee:
             guarantee = Guarantee(**{**guarantee, "trusted": tuple(guarantee["trusted"])})
-        return cls(
+        result = cls(
             **{
                 **values,
                 "cell": Cell.from_dict(values["cell"]),
@@ -230,6 +247,8 @@ class Result:
                 "notes": tuple(values["notes"]),
             }
         )
+        check_types(result, "result")
+        return result
 
     @property
     def accuracy(self) -> Any:

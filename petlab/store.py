@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from petlab.errors import PetlabError, UsageError
 from petlab.result import Cell, Result
+
+LONGEST = 180
+"""Bytes of a file's name before the digest."""
 
 
 class StoreError(PetlabError):
@@ -30,8 +34,10 @@ class Store:
 
     def path(self, cell: Cell) -> Path:
         """Where a cell's result is kept."""
-        words = [cell.task, cell.program, cell.technique, cell.dataset, cell.digest]
-        return self.folder / (re.sub(r"[^\w.+-]+", "_", "-".join(words)) + ".json")
+        words = [cell.task, cell.program, cell.technique, cell.dataset]
+        # The digest alone tells cells apart, and file systems take 255 bytes.
+        readable = re.sub(r"[^\w.+-]+", "_", "-".join(words)).encode()[:LONGEST]
+        return self.folder / f"{readable.decode(errors='ignore')}-{cell.digest}.json"
 
     def write(self, result: Result) -> Path:
         """Write a result so that readers see all of it or nothing."""
@@ -60,7 +66,7 @@ class Store:
             return None
         result = _read(path)
         if result.cell != cell:
-            raise StoreError(f"{path.name}: holds another cell than the one asked for. Delete it.")
+            raise StoreError(f"{path.name}: holds another cell than the one asked for.")
         return result
 
     def forget(self, cell: Cell) -> None:
@@ -71,19 +77,36 @@ class Store:
         for path in sorted(self.folder.glob("*.json")):
             result = _read(path)
             if self.path(result.cell) != path:
-                raise StoreError(f"{path.name}: its name is not that of its cell. Delete it.")
+                raise StoreError(f"{path.name}: its name is not that of its cell.")
             yield result
+
+    def readable(self) -> tuple[list[Result], list[str]]:
+        """All results, and what is wrong with each file that is none: one ends nothing."""
+        results, odd = [], []
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                result = _read(path)
+            except StoreError as error:
+                odd.append(str(error))
+                continue
+            if self.path(result.cell) == path:
+                results.append(result)
+            else:
+                odd.append(f"{path.name}: its name is not that of its cell.")
+        return results, odd
 
 
 def read_results(folder: Path) -> list[Result]:
-    """All results of a folder.
+    """All results of a folder; what else lies there is named on standard error.
 
     Raises
     ------
     UsageError
         There are none.
     """
-    results = list(Store(folder))
+    results, odd = Store(folder).readable()
+    for said in odd:
+        print(f"petlab: left out: {said}", file=sys.stderr)
     if not results:
         raise UsageError(f"{folder} holds no results. `petlab sweep` makes some.")
     return results
@@ -92,5 +115,5 @@ def read_results(folder: Path) -> list[Result]:
 def _read(path: Path) -> Result:
     try:
         return Result.from_json(path.read_text(encoding="utf-8"))
-    except (ValueError, KeyError, TypeError, PetlabError) as error:
-        raise StoreError(f"{path.name}: not a readable result ({error}). Delete it.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, PetlabError) as error:
+        raise StoreError(f"{path.name}: not a readable result ({error}).") from None

@@ -84,6 +84,8 @@ class Summing:
     """The party at which the program runs."""
     aggregator = SERVER
     """The party that adds protected contributions, where one party does."""
+    shows_contributions = False
+    """Somebody reads single contributions, and has not got the records anyway."""
 
     def __init__(self, opening: Opening) -> None:
         self.plan, self.seed, self.release = opening.plan, opening.seed, opening.release
@@ -110,7 +112,7 @@ class Summing:
 
     def _rows(self, owner: Owner, request: SumRequest, state: State) -> Rows:
         contribution, shard = request.contribution, owner.shard
-        if shard.rows < contribution.min_units:
+        if self._is_read(owner) and shard.rows < contribution.min_units:
             raise DataError(
                 f"{owner.name} has fewer than {contribution.min_units} records, so its "
                 "contribution would show them. Merge it with another owner."
@@ -127,6 +129,13 @@ class Summing:
         if isinstance(rows, OwnerTotal) != (contribution.unit == "owner"):
             raise ProtocolError(f"{owner.name}: rows are not per {contribution.unit}.")
         return rows
+
+    def _is_read(self, owner: Owner) -> bool:
+        """Whether somebody reads this owner's contribution as it is."""
+        if len(self.owners) == 1:
+            return self.release is None
+        hidden = self.release is not None and self.release.place == OWNERS
+        return self.shows_contributions and not hidden
 
     def _sample(self, shard: Shard, step: int) -> Shard:
         if self.release:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from petlab.evaluator import evaluate
 from petlab.notebook import Folders, run_cell_notebook
 from petlab.prepared import dataset_of, named, origin, prepare
 from petlab.progress import progress
-from petlab.registry import technique_names
+from petlab.registry import tasks, technique_names
 from petlab.result import Cell, Result, Status
-from petlab.store import Store
+from petlab.store import Store, StoreError
 
 FINAL = frozenset({Status.OK, Status.UNSUPPORTED})
 """A stored result of this kind is not run again while all that it comes from is the same."""
@@ -63,7 +64,10 @@ def read_sweep(path: Path) -> Sweep:
         raise UsageError(f"{path.name}: a sweep needs a list named `grid`.")
     for key in spec:
         if key not in ("name", "timeout_s", "grid"):
-            raise unknown(f"key of {path.name}", key, ("name", "timeout_s", "grid"))
+            raise unknown(f"key of {path.name}", str(key), ("name", "timeout_s", "grid"))
+    seconds = spec.get("timeout_s", 600)
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds < 1:
+        raise UsageError(f"{path.name}: timeout_s is a whole number of seconds, at least 1.")
     cells = [named(cell) for block in spec["grid"] for cell in _cells(block, path.name)]
     for cell in cells:
         prepare(cell)
@@ -71,11 +75,21 @@ def read_sweep(path: Path) -> Sweep:
         find_dataset(name)
     unique = tuple(dict.fromkeys(_Hashable(cell) for cell in cells))
     return Sweep(
-        name=spec.get("name", path.stem),
-        notebooks=path.resolve().parent.parent,
+        name=str(spec.get("name", path.stem)),
+        notebooks=notebooks_folder(path),
         cells=tuple(item.cell for item in unique),
-        timeout_s=int(spec.get("timeout_s", 600)),
+        timeout_s=seconds,
     )
+
+
+def notebooks_folder(sweep: Path) -> Path:
+    """Where the notebooks of a sweep lie: beside its folder, or where petlab's own are."""
+    beside = sweep.resolve().parent.parent
+    if any((beside / f"{name}.ipynb").exists() for name in tasks()):
+        return beside
+    package = Path(__file__).parent
+    inside = package / "_notebooks"
+    return inside if inside.is_dir() else package.parent / "notebooks"
 
 
 def run_sweep(
@@ -106,14 +120,39 @@ def run_sweep(
     ------
     ClusterError
         The cluster does not answer or went away. Results that came in are kept.
+    UsageError
+        Another sweep writes into this folder now: one would overwrite what the other found.
     """
+    with _alone(out):
+        return _run_alone(sweep, out, jobs=jobs, fresh=fresh, address=address)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Let one sweep at a time write into a folder."""
+    import fcntl
+
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".sweep.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another sweep writes into {out} now. Wait for it, or choose another --out."
+            ) from None
+        yield
+
+
+def _run_alone(
+    sweep: Sweep, out: Path, *, jobs: int, fresh: bool, address: str | None
+) -> list[Result]:
     store = Store(out)
     if fresh:
         for cell in sweep.cells:
             store.forget(cell)
     waiting = []
     for cell in sweep.cells:
-        if not _still_holds(store.read(cell), cell):
+        if not _still_holds(_stored(store, cell), cell):
             waiting.append(cell)
     direct = [cell for cell in waiting if _has_gap(cell)]
     for cell in direct:
@@ -124,6 +163,14 @@ def run_sweep(
         store.write(result)
     found = (store.read(cell) for cell in sweep.cells)
     return [result for result in found if result is not None]
+
+
+def _stored(store: Store, cell: Cell) -> Result | None:
+    """What is stored of a cell; what cannot be read is run again."""
+    try:
+        return store.read(cell)
+    except StoreError:
+        return None
 
 
 def _still_holds(stored: Result | None, cell: Cell) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -189,6 +190,19 @@ class Task(ABC):
         raise UsageError(f"{self.name} has no program that applies a model.")
 
 
+def positive(**values: float) -> None:
+    """Refuse settings that are zero or less.
+
+    Raises
+    ------
+    UsageError
+        With the setting's name.
+    """
+    for name, value in values.items():
+        if not value > 0:
+            raise UsageError(f"{name} must be positive, not {value:g}.")
+
+
 @dataclass(frozen=True)
 class SettingField:
     """One setting as help shows it."""
@@ -235,6 +249,8 @@ def split_settings(
 def _cast(name: str, value: Setting, default: Setting) -> Setting:
     if value is None and isinstance(default, str):
         return "none"  # what was typed: twin=none is read as null
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"setting {name!r} takes a finite number.")
     if default is None or type(value) is type(default):
         return value
     if value is None or isinstance(default, bool) or isinstance(value, bool):

@@ -78,6 +78,11 @@ class Technique:
         self.chosen = settings if settings is not None else self.settings()
 
     @property
+    def every_chosen(self) -> tuple[Any, ...]:
+        """Settings of every part of a composition."""
+        return (self.chosen,)
+
+    @property
     def chosen_settings(self) -> dict[str, Any]:
         """All settings by name, those of every part of a composition included."""
         return asdict(self.chosen)

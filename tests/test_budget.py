@@ -133,3 +133,80 @@ def test_plan_says_that_exact_results_have_no_epsilon(capsys):
     """Nothing is accounted where nothing is noisy."""
     assert main(["plan", "--task", "logreg", "--technique", "he"]) == 0
     assert "no differential privacy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epsilon": math.nan},
+        {"epsilon": math.inf},
+        {"epsilon": "2"},
+        {"epsilon": None},
+        {"epsilon": True},
+        {"delta": math.nan},
+        {"delta": 1.5},
+        {"dataset": 3},
+        {"spent": {}},
+        {"spent": [{}]},
+        {"spent": [{"what": "x", "events": []}]},
+        {"spent": [{"what": "x", "events": [{"pure": math.nan}]}]},
+        {"spent": [{"what": "x", "events": [{"pure": -1.0}]}]},
+        {"spent": [{"what": "x", "events": [{"pure": 1.0, "releases": 0}]}]},
+        {"spent": [{"what": "x", "events": [{"multiplier": "many"}]}]},
+        {"salt": "salt"},
+        {"salt": 3},
+    ],
+    ids=repr,
+)
+def test_a_file_that_would_limit_nothing_is_no_budget(budget, change):
+    """A limit that is no number holds nothing back, and one of a wrong type is no limit."""
+    values = json.loads(budget.path.read_text()) | change
+    budget.path.write_text(json.dumps(values))
+    with pytest.raises(UsageError, match="is not a budget"):
+        Budget(budget.path)
+    with pytest.raises(UsageError, match="is not a budget"):
+        budget.spend("more", [Event(pure=1e-6)])
+
+
+@pytest.mark.parametrize("epsilon", [math.nan, math.inf, 0.0, -1.0])
+def test_an_endless_budget_is_not_made(tmp_path, epsilon):
+    """Nor one of nothing."""
+    with pytest.raises(UsageError, match="finite"):
+        Budget.create(tmp_path / "b.json", dataset="heart", epsilon=epsilon)
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_budgets_are_made_by_one_at_a_time(tmp_path):
+    """Whoever comes second opens what the first made: what was spent meanwhile stays spent."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def made(k):
+        budget = Budget.create(tmp_path / "b.json", dataset="heart", epsilon=100.0)
+        budget.spend(str(k), [Event(pure=1.0)])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(made, range(16)))
+    assert len(Budget(tmp_path / "b.json").spent) == 16
+
+
+def test_names_in_a_budget_are_text_in_a_notebook(tmp_path):
+    """Not HTML."""
+    budget = Budget.create(tmp_path / "b.json", dataset="<b>heart", epsilon=1.0)
+    budget.spend("<script>", [Event(pure=0.1)])
+    shown = budget._repr_html_()
+    assert "<script>" not in shown
+    assert "<b>heart" not in shown
+    assert "&lt;script&gt;" in shown
+
+
+@pytest.mark.parametrize("technique", ["he", "dp", "fl"])
+def test_scores_and_a_budget_are_refused_with_a_reason(budget, technique):
+    """No release of theirs is covered."""
+    cell = Cell("logreg", "score", technique, "heart")
+    try:
+        result = evaluate(cell, budget=budget)
+    except UsageError as error:
+        assert "without differential privacy" in str(error)
+    else:
+        assert result.status == "unsupported"
+    assert budget.spent == ()

@@ -152,3 +152,94 @@ def test_doctor_says_how_to_fix_what_is_missing(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith(("ok", "FIX")) for line in lines)
     assert (status == 0) == all(line.startswith("ok") for line in lines)
+
+
+def test_a_list_of_cells_goes_on_after_a_refusal(tmp_path, capsys):
+    """The one that was refused is a row, and the status says so."""
+    cells = tmp_path / "cells.json"
+    asked = [{"task": "chi2"}, {"task": "chi2", "dataset": "no such"}, {"task": "chi2", "seed": 1}]
+    cells.write_text(json.dumps(asked))
+    assert main(["run", "--cell", str(cells), "--json"]) == 2
+    shown = [Result.from_json(line) for line in capsys.readouterr().out.splitlines()]
+    assert [result.status for result in shown] == ["ok", "failed", "ok"]
+    assert "no such" in str(shown[1].reason)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--task", "logreg", "--set", "C=-1"],
+        ["--task", "logreg", "--set", "iterations=0"],
+        ["--task", "logreg", "--set", "C=nan"],
+        ["--task", "elm", "--set", "C=inf"],
+        ["--task", "elm", "--set", "hidden=-3"],
+        ["--task", "deep", "--set", "activation=x"],
+        ["--task", "deep", "--set", "learning_rate=0"],
+        ["--task", "chi2", "--set", "bins=0"],
+        ["--task", "chi2", "--set", "rows=nan"],
+        ["--task", "chi2", "--seed", "-1"],
+    ],
+    ids=" ".join,
+)
+def test_impossible_settings_are_refused_in_one_line(given, capsys):
+    """Before anything runs, and not as a failed row with an error of Python's."""
+    assert main(["run", "--dataset", "wdbc", *given]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+
+
+def test_a_full_disk_is_not_a_regression(tmp_path, capsys, monkeypatch):
+    """Status 1 is what `diff` says of numbers that got worse, and nothing else."""
+    import errno
+
+    from petlab.cli import diff
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "here")
+
+    def broken(*_):
+        raise RuntimeError("surprise")
+
+    asked = ["diff", str(tmp_path), str(tmp_path)]
+    for raised, says in ((full, "No space left on device"), (broken, "surprise")):
+        monkeypatch.setattr(diff, "_diff", raised)
+        assert main(asked) == 4
+        assert says in capsys.readouterr().err
+
+
+def test_own_data_keep_their_own_name(tmp_path):
+    """In a result, wherever it was asked from."""
+    import petlab
+
+    path = table(tmp_path)
+    card = tmp_path / "mine.toml"
+    done = subprocess.run(
+        [sys.executable, "-m", "petlab", "card", str(path), "--target", "ill", "--observed-ranges"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    card.write_text(done.stdout)
+    result = petlab.run("chi2", data=str(path), card=str(card), settings={"factor": "sex"})
+    assert result.cell.dataset == "mine"
+
+
+@pytest.mark.parametrize(
+    ("levels", "positive"),
+    [
+        (("case", "control"), "case"),
+        (("no", "yes"), "yes"),
+        (("0", "1"), "1"),
+        (("malignant", "benign"), "malignant"),
+        (("a", "b"), None),
+    ],
+)
+def test_a_drafted_card_takes_no_control_for_the_positive_class(tmp_path, levels, positive):
+    """What nobody can tell is left to be filled in."""
+    from petlab.draft import draft_card
+
+    path = tmp_path / "mine.csv"
+    path.write_text("x,y\n" + "".join(f"{k},{levels[k % 2]}\n" for k in range(10)))
+    card = tomllib.loads(draft_card(path, target="y", observed_ranges=True))
+    assert card.get("positive") == positive

@@ -306,6 +306,25 @@ def test_drop_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
         table.complete()
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"range": "[0, inf]"},
+        {"range": "[nan, 1]"},
+        {"range": "[-inf, inf]"},
+    ],
+    ids=repr,
+)
+def test_a_range_without_end_is_refused(tmp_path: Path, entry: dict) -> None:
+    """Noise would have no size."""
+    written = write(tmp_path, records())
+    card = Path(written["card"])
+    text = card.read_text().replace("range = [0, 10]", f"range = {entry['range']}")
+    card.write_text(text)
+    with pytest.raises(DataError, match="range"):
+        find_dataset(**written)
+
+
 # Tables are read as they are.
 
 

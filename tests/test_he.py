@@ -195,6 +195,17 @@ def test_owner_with_too_few_records_is_refused() -> None:
     few = [shards[0], Shard("owner-2", 4, shards[1].take(np.arange(4)).arrays)]
     with pytest.raises(DataError, match="fewer than 10"):
         recorded("fl", task.programs["sums"], few, task.settings(), data.public)
+    with pytest.raises(DataError, match="fewer than 10"):
+        recorded("he", task.programs["sums"], few[1:], task.settings(), data.public)
+
+
+def test_owner_with_few_records_takes_part_where_nobody_reads_it_alone() -> None:
+    """Its contribution is added before it is opened."""
+    task = registry.find_task("elm")
+    data = records_of("elm", "wdbc", task.settings(), rows=30)
+    shards = spread(data, 2)
+    few = [shards[0], Shard("owner-2", 4, shards[1].take(np.arange(4)).arrays)]
+    recorded("he", task.programs["sums"], few, task.settings(), data.public)
 
 
 # Sums.

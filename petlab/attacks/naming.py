@@ -94,7 +94,7 @@ def named(
     right = 0
     for k, owner in enumerate(watched.owners):
         payload = update(watched.transcript, watched.attacker, owner).payload or b""
-        found = readings(payload, others_sent.shape[1])
+        found = readings(payload, others_sent.shape[1], steps=watched.steps)
         if not (found and found[0].decoded):
             raise UsageError(f"{technique}: {watched.attacker} reads no numbers to compare with.")
         own = sent(watched.victims["features"][k], watched.victims.labels[k])

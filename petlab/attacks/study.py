@@ -10,7 +10,7 @@ import numpy as np
 
 from petlab.attacks.inversion import Guess, invert
 from petlab.attacks.score import Rebuilt, scored
-from petlab.attacks.view import broadcasts, readings, update
+from petlab.attacks.view import broadcasts, keys_sent, readings, update
 from petlab.attacks.watched import Watched, watch
 from petlab.errors import UsageError
 from petlab.result import Setting
@@ -190,12 +190,14 @@ def _attacked(title: str, watched: Watched, *, seed: int) -> Inversion:
     rng = np.random.default_rng([seed, 10])
     originals = watched.victims["features"]
     parts, readable = [], True
+    keys = keys_sent(watched.transcript, watched.attacker)
+    size = len(watched.sender.weights)
     for k, owner in enumerate(watched.owners):
         payload = update(watched.transcript, watched.attacker, owner).payload
         assert payload is not None
         truth = originals[k * watched.batch : (k + 1) * watched.batch]
         tried = []
-        for reading in readings(payload, len(watched.sender.weights)):
+        for reading in readings(payload, size, steps=watched.steps, keys=keys):
             readable = readable and reading.decoded
             guess = _guess(reading.vector, watched, rng, starts=4 if reading.decoded else 1)
             tried.append(scored(guess.records, truth, watched.population["features"], rng))

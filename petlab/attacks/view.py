@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from petlab import wire
+from petlab.attacks import formats
 from petlab.errors import ProtocolError
 from petlab.transcript import Message, Transcript
 
@@ -55,17 +57,37 @@ def update(transcript: Transcript, attacker: str, owner: str) -> Message:
     return max(held, key=lambda message: message.size)
 
 
-def readings(payload: bytes, size: int) -> list[Reading]:
+def readings(
+    payload: bytes, size: int, *, steps: Sequence[float] = (), keys: Sequence[Any] = ()
+) -> list[Reading]:
     """Read a message as `size` numbers: by its format, or else as every number format.
 
-    Bytes that are taken for numbers are scaled to norm one; too few bytes give no reading.
+    Parameters
+    ----------
+    steps
+        Public steps of fixed-point numbers, see `petlab.attacks.formats`.
+    keys
+        Encryption contexts that the attacker was sent.
+
+    Returns
+    -------
+    One reading if the message is in the clear. Otherwise what shares, ciphertexts and bytes
+    give; bytes that are taken for numbers are scaled to norm one as well, and too few bytes
+    give no reading.
     """
     content = _flower(payload)
     if content is not None and "arrays" in content:
         values = next(iter(content["arrays"].values())).numpy().astype(float).ravel()
         return [Reading(values, True)]
     blob = payload if content is None else max(_blobs(content), key=len, default=b"")
-    found = []
+    clear = formats.in_the_clear(blob)
+    if clear is not None:
+        return [Reading(clear, True)]
+    found = [
+        Reading(integers * step, False)
+        for integers in formats.as_integers(blob, keys, size)
+        for step in steps
+    ]
     for kind in READINGS:
         needed = size * np.dtype(kind).itemsize
         if len(blob) >= needed:
@@ -76,6 +98,14 @@ def readings(payload: bytes, size: int) -> list[Reading]:
             tame = np.sign(tame) * np.log1p(np.abs(tame))
             found.append(Reading(tame / max(float(np.linalg.norm(tame)), 1e-300), False))
     return found
+
+
+def keys_sent(transcript: Transcript, attacker: str) -> list[Any]:
+    """Every encryption context that the attacker was sent."""
+    import tenseal as ts
+
+    held = [m.payload for m in transcript.view(attacker) if m.payload and m.label == "public key"]
+    return [ts.context_from(payload) for payload in held]
 
 
 def broadcasts(transcript: Transcript, attacker: str, label: str) -> list[np.ndarray]:
@@ -94,7 +124,7 @@ def decryptions(transcript: Transcript, attacker: str) -> tuple[int, int]:
     import tenseal as ts
 
     held = [m for m in transcript.view(attacker) if m.payload]
-    keys = [ts.context_from(m.payload) for m in held if m.label == "public key"]
+    keys = keys_sent(transcript, attacker)
     tried = opened = 0
     for message in held:
         content = _flower(message.payload or b"")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from petlab.attacks import formats
 from petlab.attacks.sender import Sender
 from petlab.attacks.view import adder
 from petlab.dataset import find_dataset
@@ -17,6 +18,7 @@ from petlab.prepared import load_records, prepare
 from petlab.result import Cell, Setting
 from petlab.session import Opening
 from petlab.task import Records
+from petlab.tasks.deep import GRADIENT_MAX
 from petlab.transcript import Transcript
 
 
@@ -36,6 +38,8 @@ class Watched:
         The public rule by which an owner's records became its first message.
     rate
         Public step size of the training.
+    steps
+        Public steps of the fixed-point numbers that contributions may travel in.
     """
 
     victims: Records
@@ -46,6 +50,7 @@ class Watched:
     attacker: str
     sender: Sender
     rate: float
+    steps: tuple[float, ...] = ()
 
 
 def watch(
@@ -105,6 +110,7 @@ def watch(
     return Watched(
         *(victims, population, tuple(names), batch),
         *(run.transcript, attacker, sender, float(task.learning_rate)),
+        steps=formats.steps(GRADIENT_MAX * public.records_max, owners),
     )
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from petlab.cli.command import EXIT, AddCommand
-from petlab.errors import UsageError
+from petlab.errors import PetlabError, UsageError
 from petlab.literals import parse_pairs
-from petlab.result import Cell, Result
+from petlab.result import Cell, Result, Status
 
 
 def register(add: AddCommand) -> None:
@@ -120,15 +120,24 @@ def _run(options: argparse.Namespace) -> int:
         budget = Budget(options.budget)
     status = 0
     for cell in cells:
-        if options.timeout is not None:
-            result = run_apart(cell, timeout_s=options.timeout, budget=budget)
+        try:
+            if options.timeout is not None:
+                result = run_apart(cell, timeout_s=options.timeout, budget=budget)
+            else:
+                result = evaluate(cell, budget=budget)
+        except PetlabError as error:
+            if len(cells) == 1:
+                raise
+            # The others of a list go on; the status says that one was refused.
+            print(f"petlab: {error}", file=sys.stderr)
+            result = Result(cell, Status.FAILED, str(error))
+            status = max(status, error.exit_status)
         else:
-            result = evaluate(cell, budget=budget)
+            status = max(status, EXIT[result.status])
         if len(cells) > 1:
             print(json.dumps(result.to_dict()), flush=True)
         else:
             _print(result, as_json=options.json)
-        status = max(status, EXIT[result.status])
     return status
 
 

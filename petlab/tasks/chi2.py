@@ -22,6 +22,7 @@ from petlab.session import Session
 from petlab.table import MISSING, Table
 from petlab.task import Answer, Placement, Records, Task, program, setting
 
+BINS_MAX = 1000
 DECIDED = 0.05
 """Factors whose p value is lower count as not independent."""
 
@@ -34,6 +35,17 @@ class Settings:
         None, "column tested against the target, or several: a,b,c or all; default: the card's"
     )
     bins: int = setting(4, "intervals that a number's public range is cut into")
+
+    def check(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises
+        ------
+        UsageError
+            With what to give instead.
+        """
+        if not 2 <= self.bins <= BINS_MAX:
+            raise UsageError(f"bins lie between 2 and {BINS_MAX}.")
 
 
 def plan_table(settings: Settings, public: Public) -> Plan:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from petlab.contribution import Contribution, Noise, State
+from petlab.errors import UsageError
 from petlab.features import encode
 from petlab.inverse import solve_protected
 from petlab.ops import Op
@@ -18,8 +19,9 @@ from petlab.scores import agreement, classifier_metrics, sigmoid, softmax, two_c
 from petlab.session import Session
 from petlab.solve import nearest_positive, noise_floor
 from petlab.table import Table
-from petlab.task import Answer, Records, Task, program, setting
+from petlab.task import Answer, Records, Task, positive, program, setting
 
+HIDDEN_MAX = 10_000
 FEWEST_RECORDS = 10
 """An owner with fewer is refused: the Gram matrix of a few records shows them."""
 
@@ -32,6 +34,18 @@ class Settings:
     C: float = setting(1.0, "inverse ridge: larger fits closer")
     clip_share: float = setting(0.3, "clip a record's row to this share of its bound, under dp")
     condition_limit: float = setting(1e6, "past this condition number the result says so")
+
+    def check(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises
+        ------
+        UsageError
+            With what to give instead.
+        """
+        positive(C=self.C, clip_share=self.clip_share, condition_limit=self.condition_limit)
+        if not 1 <= self.hidden <= HIDDEN_MAX:
+            raise UsageError(f"hidden lies between 1 and {HIDDEN_MAX}.")
 
 
 def plan_gram(settings: Settings, public: Public) -> Plan:

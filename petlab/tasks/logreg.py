@@ -29,7 +29,7 @@ from petlab.scores import agreement, classifier_metrics, sigmoid, two_columns
 from petlab.session import Session
 from petlab.solve import damping, nearest_positive
 from petlab.table import Table
-from petlab.task import Answer, Placement, Records, Task, program, setting
+from petlab.task import Answer, Placement, Records, Task, positive, program, setting
 
 METHODS = ("newton", "gradient", "quadratic")
 
@@ -48,11 +48,27 @@ class Settings:
     rate: float = setting(4.0, "gradient steps: learning rate on the mean loss")
     outsourced_steps: int = setting(30, "accelerated steps of the outsourced program")
 
+    def check(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises
+        ------
+        UsageError
+            With what to give instead.
+        """
+        positive(
+            C=self.C,
+            clip_share=self.clip_share,
+            rate=self.rate,
+            iterations=self.iterations,
+            outsourced_steps=self.outsourced_steps,
+        )
+        if self.method not in METHODS:
+            raise UsageError(f"unknown method {self.method!r}. Known: {', '.join(METHODS)}.")
+
 
 def plan_fit(settings: Settings, public: Public) -> Plan:
     """One release per step."""
-    if settings.method not in METHODS:
-        raise UsageError(f"unknown method {settings.method!r}. Known: {', '.join(METHODS)}.")
     size, outputs = len(public.features) + 1, _outputs(public)
     gram = size * (size + 1) // 2
     width = {
@@ -69,8 +85,6 @@ def plan_fit(settings: Settings, public: Public) -> Plan:
 
 def plan_outsourced(settings: Settings, public: Public) -> Plan:
     """One release: the coefficients after the last step."""
-    if settings.outsourced_steps < 1:
-        raise UsageError("outsourced_steps must be at least 1.")
     shapes = {"theta": (len(public.features) + 1, _outputs(public))}
     return Plan(settings, public, releases=1, public_size=True, shapes=shapes)
 

@@ -24,6 +24,7 @@ class PlainFederation(Federation):
     """
 
     place = AGGREGATOR
+    shows_contributions = True
 
     def _set_up(self) -> None:
         super()._set_up()
