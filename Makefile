@@ -19,11 +19,11 @@ PIP   := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := $(shell grep '^torch==' requirements.txt)
 
 # The processes of a sweep are the parallelism; threads of BLAS would only fight over the cores.
-demo sweep baseline check test: export OMP_NUM_THREADS = 1
+demo sweep baseline check test fuzz mutants epsilon: export OMP_NUM_THREADS = 1
 export FLWR_TELEMETRY_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: setup spu demo test check lint sweep baseline report lab clean help
+.PHONY: setup spu demo test check lint fuzz mutants epsilon sweep baseline report lab clean help
 
 setup: $(STAMP)  ## Make .venv with everything petlab needs (2 GB, a few minutes; instant when it is up to date)
 	@echo "The environment is ready: .venv"
@@ -51,6 +51,15 @@ lint: $(STAMP)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy petlab
+
+fuzz: $(STAMP)  ## 10,000 mutated inputs: each is refused, or the answer is right (some minutes)
+	$(BIN)/python tests/fuzz.py
+
+mutants: $(STAMP)  ## Take every protection away in turn and see that a test notices (an hour)
+	$(BIN)/python tests/mutants.py --write
+
+epsilon: $(STAMP)  ## Estimate epsilon from outputs of whole cells on neighbouring tables (an hour)
+	$(BIN)/python benchmarks/epsilon_outside.py --write
 
 sweep: $(STAMP)  ## Run a sweep: make sweep SWEEP=notebooks/sweeps/full.yml JOBS=4
 	$(BIN)/petlab sweep $(SWEEP) --out reports/results --jobs $(JOBS)

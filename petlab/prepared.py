@@ -21,7 +21,7 @@ from petlab.registry import find_program, find_task, find_technique, setting_own
 from petlab.result import Cell, Setting
 from petlab.sampled import SAMPLING, sample
 from petlab.table import empty_table
-from petlab.task import Placement, Program, Records, Task, split_settings
+from petlab.task import LARGEST, Placement, Program, Records, Task, split_settings
 from petlab.technique import Technique
 
 
@@ -87,9 +87,10 @@ def whole_number(name: str, value: Setting) -> int:
     UsageError
         It is no whole number.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
-        raise UsageError(f"{name} is a whole number, not {value!r}.")
-    return int(value)
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    if 1 <= number <= LARGEST and not number % 1:
+        return int(number)
+    raise UsageError(f"{name} is a whole number of at least 1, not {value!r}.")
 
 
 def dataset_of(prepared: Prepared, whole: Dataset | None = None) -> Dataset:

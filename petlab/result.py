@@ -13,6 +13,7 @@ from petlab.errors import UsageError, unknown
 from petlab.schema import check_types, read_json
 
 SCHEMA = 1
+PARTIES_MAX = 10_000
 
 EVALUATION = "For the evaluator: holds exact values, not to be released."
 RELEASE = "A release: holds what its guarantee covers, nothing else computed from the records."
@@ -69,8 +70,8 @@ class Cell:
     release: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.parties, int) and self.parties < 1:
-            raise UsageError("parties must be at least 1.")
+        if isinstance(self.parties, int) and not 1 <= self.parties <= PARTIES_MAX:
+            raise UsageError(f"parties must be at least 1, and at most {PARTIES_MAX:,}.")
         if isinstance(self.seed, int) and self.seed < 0:
             raise UsageError("a seed is a whole number of at least 0.")
         object.__setattr__(self, "settings", dict(sorted(self.settings.items(), key=repr)))

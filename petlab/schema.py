@@ -36,6 +36,11 @@ def check_types(record: Any, what: str) -> None:
             raise UsageError(f"{what}: {wrong} is not what it should be.")
 
 
+def fits(value: Any, kind: type, field: str) -> bool:
+    """Whether a value is of a dataclass field's type."""
+    return _wrong(value, _hints(kind)[field], field) is None
+
+
 def read_json(text: str) -> Any:
     """Read JSON, without the numbers that are none.
 
@@ -48,7 +53,10 @@ def read_json(text: str) -> Any:
     def refuse(constant: str) -> Any:
         raise ValueError(f"{constant} is no number")
 
-    return json.loads(text, parse_constant=refuse)
+    def finite(number: str) -> float:
+        return float(number) if math.isfinite(float(number)) else refuse(number)
+
+    return json.loads(text, parse_constant=refuse, parse_float=finite)
 
 
 @cache

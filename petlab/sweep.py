@@ -58,7 +58,7 @@ def read_sweep(path: Path) -> Sweep:
 
     try:
         spec = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: cannot be read as a sweep: {error}.") from None
     if not isinstance(spec, dict) or not isinstance(spec.get("grid"), list):
         raise UsageError(f"{path.name}: a sweep needs a list named `grid`.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -17,6 +16,7 @@ from petlab.errors import UsageError, unknown
 from petlab.ops import Op
 from petlab.plan import Plan, Public
 from petlab.result import Metric, Setting
+from petlab.schema import fits
 from petlab.session import Session
 from petlab.table import Table
 
@@ -190,6 +190,10 @@ class Task(ABC):
         raise UsageError(f"{self.name} has no program that applies a model.")
 
 
+LARGEST = 2.0**53
+"""Settings that are numbers are no larger: whole numbers are exact up to here."""
+
+
 def positive(**values: float) -> None:
     """Refuse settings that are zero or less.
 
@@ -230,11 +234,14 @@ def split_settings(
 ) -> list[dict[str, Setting]]:
     """Hand each setting to the dataclass that declares it, cast to its default's type.
 
+    A setting without a default value has to be of its field's type.
+
     Raises
     ------
     UsageError
         A setting is unknown to all, or its value is of the wrong type.
     """
+    owners = list(owners)
     declared = [{f.name: f for f in describe_settings(owner)} for owner in owners]
     shares: list[dict[str, Setting]] = [{} for _ in declared]
     for name, value in given.items():
@@ -242,15 +249,19 @@ def split_settings(
         if not matches:
             raise unknown("setting", name, {n for names in declared for n in names})
         for k in matches:
-            shares[k][name] = _cast(name, value, declared[k][name].default)
+            cast = _cast(name, value, declared[k][name].default)
+            if not fits(cast, owners[k], name):
+                raise UsageError(f"setting {name!r} is of another kind: `petlab list` shows which.")
+            shares[k][name] = cast
     return shares
 
 
 def _cast(name: str, value: Setting, default: Setting) -> Setting:
     if value is None and isinstance(default, str):
         return "none"  # what was typed: twin=none is read as null
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"setting {name!r} takes a finite number.")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and not abs(value) <= LARGEST:  # type: ignore[arg-type]
+        raise UsageError(f"setting {name!r} takes a finite number of at most {LARGEST:g}.")
     if default is None or type(value) is type(default):
         return value
     if value is None or isinstance(default, bool) or isinstance(value, bool):

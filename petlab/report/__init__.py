@@ -74,6 +74,8 @@ def write_report(
     UsageError
         There are no results, or there is no such language or cost.
     """
+    # A release has nothing to compare: it stands by itself.
+    results = [result for result in results if not result.cell.release]
     if not results:
         raise UsageError(
             "there are no results to report. Run `petlab sweep notebooks/sweeps/smoke.yml` "

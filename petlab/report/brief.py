@@ -17,6 +17,7 @@ from petlab.report.options import DETAILED, left_open, options
 from petlab.report.study import Study
 from petlab.report.summary import asked
 from petlab.report.titles import data_title, mid_sentence, task_title
+from petlab.result import EVALUATION
 
 LINES = 5
 """Further questions that page one answers in a line each."""
@@ -27,7 +28,8 @@ CLOSE_CALLS = 2
 def brief(study: Study, decision: Decision) -> Section:
     """Write page one from the decision; without constraints it says what each option buys."""
     questions = sorted((q for q in decision.questions if q.judged), key=_how_open)
-    parts: list[Part] = [Heading(say("The question")), *_question(study, decision, questions)]
+    parts: list[Part] = [Text(say(EVALUATION), strong=True), Heading(say("The question"))]
+    parts += _question(study, decision, questions)
     if not questions:
         parts.append(
             Text(say("Nothing that was measured can answer it: no technique gave numbers."))

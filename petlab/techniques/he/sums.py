@@ -80,11 +80,9 @@ class EncryptedSums:
         return frame(self._public.fingerprint, [self._added(column) for column in columns])
 
     def _added(self, ciphertexts: Sequence[bytes]) -> bytes:
-        import tenseal as ts
-
-        total: Any = ts.bfv_vector_from(self._public.context, ciphertexts[0])
-        for ciphertext in ciphertexts[1:]:
-            total = total + ts.bfv_vector_from(self._public.context, ciphertext)
+        total, *others = (_loaded(self._public.context, blob) for blob in ciphertexts)
+        for ciphertext in others:
+            total = total + ciphertext
         return total.serialize()
 
 
@@ -111,14 +109,32 @@ class ReadableSums(EncryptedSums):
         ProtocolError
             The canary does not count the terms: noise ran out, or a term is missing.
         """
-        import tenseal as ts
-
         (message,) = blobs
         found = []
         for ciphertext in unframe(self._public.fingerprint, message):
-            slots = ts.bfv_vector_from(self._keys.secret, ciphertext).decrypt()
+            slots = _decrypted(_loaded(self._keys.secret, ciphertext))
             if slots[0] != owners:
                 raise ProtocolError("the canary slot is wrong: this sum does not decrypt.")
             found.append(np.array(slots[1:], dtype=np.int64))
         integers = np.concatenate(found)
         return np.ldexp(integers.astype(float), -self.scale_bits(bound))
+
+
+def _loaded(context: Any, blob: bytes) -> Any:
+    import tenseal as ts
+
+    try:
+        return ts.bfv_vector_from(context, blob)
+    except (ValueError, RuntimeError) as error:
+        raise ProtocolError("a ciphertext cannot be read: it was damaged on its way.") from error
+
+
+def _decrypted(vector: Any) -> list[int]:
+    """Slots of a vector, the canary first."""
+    try:
+        slots = vector.decrypt()
+    except (ValueError, RuntimeError) as error:
+        raise ProtocolError("a ciphertext does not decrypt: it was damaged.") from error
+    if not slots:
+        raise ProtocolError("a ciphertext is empty: it was damaged on its way.")
+    return slots
