@@ -88,7 +88,8 @@ def partition(
         How many.
     again
         Draw again when an owner is left without records. Whether that happens depends on all
-        records together, so that differential privacy has to refuse instead.
+        records together, so that differential privacy takes what comes: an owner without
+        records adds nothing but its noise.
 
     Raises
     ------
@@ -98,10 +99,10 @@ def partition(
         The way is unknown, or the number of owners is not that of the sites.
     """
     check_partition(how)
-    for attempt in range(ATTEMPTS if again and how != "site" else 1):
+    for attempt in range(1 if how == "site" else ATTEMPTS):
         chosen = _chosen(how, traits, owners, seed=seed, attempt=attempt)
         sizes = np.bincount(chosen, minlength=owners)
-        if sizes.all():
+        if sizes.all() or not again:
             return [np.flatnonzero(chosen == owner) for owner in range(owners)]
     raise DataError(
         f"partition {how}: owner-{int(np.argmin(sizes)) + 1} has no records. Use fewer parties"

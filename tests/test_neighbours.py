@@ -147,3 +147,32 @@ def test_a_sample_of_an_unknown_number_is_refused_under_privacy(tmp_path: Path) 
     assert refused.status is Status.UNSUPPORTED
     assert "records = " in str(refused.reason)
     assert evaluate(replace(cell, technique="fl"), dataset=unknown).status is Status.OK
+
+
+@pytest.mark.parametrize("task", ["chi2", "elm", "logreg", "deep"])
+@pytest.mark.parametrize("technique", ["dp", "fl+dp", "he+dp"])
+def test_an_owner_without_records_takes_part_under_privacy(task: str, technique: str) -> None:
+    """Refusing it, or drawing again, would tell that it has none."""
+    settings = {**FAST[task], "rows": 12}
+    cell = Cell(task, "sums", technique, "wdbc", 12, settings=settings, release=True)
+    result = evaluate(cell)
+    assert result.status is Status.OK, result.reason
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_only_privacy_takes_owners_as_they_come(
+    again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody else draws until nobody starves."""
+    from petlab import placement
+
+    asked = []
+    original = placement.partition
+
+    def watched(*given: Any, **named: Any) -> Any:
+        asked.append(named["again"])
+        return original(*given, **named)
+
+    monkeypatch.setattr(placement, "partition", watched)
+    evaluate(Cell("chi2", "sums", "fl" if again else "fl+dp", "wdbc"))
+    assert asked == [again]
