@@ -227,7 +227,7 @@ def dp_places() -> str:
             noise = []
             for owners in (3, 10, 30):
                 terms = owners if place == OWNERS else 1
-                noise.append(f"{calibration.share(owners) * math.sqrt(terms):.2f}")
+                noise.append(f"{calibration.sufficient(owners) ** -0.5 * math.sqrt(terms):.2f}")
             specs.setdefault((place, *noise), []).append(f"`{spec}`")
     rows = [
         [f"`{place}`", ", ".join(names), KNOWN[place], *noise]

@@ -43,7 +43,9 @@ def main() -> int:
     reasons: Counter[str] = Counter()
     begun = time.perf_counter()
     results = (evaluate(CELLS[k % len(CELLS)]) for k in range(wanted))
-    for result in progress(results, total=wanted, unit="cell"):
+    for done, result in enumerate(progress(results, total=wanted, unit="cell"), start=1):
+        if done % 100 == 0:
+            print(f"{done} cells, {reasons.total()} failed", flush=True)
         if result.status is not Status.OK:
             reasons[f"{result.cell.name}: {result.reason}"] += 1
     for process in load:

@@ -65,12 +65,21 @@ class Shard:
     ----------
     steps
         What training at this owner draws batches and adds them with.
+    public_rows
+        Number of records that is public, where the owner's own steps are scaled by one: an
+        audit takes records away without anybody being told. None for `rows`.
     """
 
     owner: str
     rows: int
     arrays: Mapping[str, np.ndarray]
     steps: LocalSteps = PlainSteps()  # noqa: RUF009
+    public_rows: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Public number of records."""
+        return self.rows if self.public_rows is None else self.public_rows
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]

@@ -34,12 +34,12 @@ def local_training(state: State, shard: Shard, memory: Memory) -> Rows:
     """One local epoch from the broadcast weights: n times the new weights, and n."""
     rate, share, epoch, seed, clip_norm = state["training"]
     weights, steps = state["weights"], steps_per_epoch(share)
-    for step in range(steps if shard.rows else 0):
+    for step in range(steps if shard.size else 0):
         drawn = shard.steps.draw(shard, share, int(epoch) * steps + step, seed=int(seed))
         rows = _gradient_rows(state, weights, drawn)
         gradient = shard.steps.total(rows, clip_norm)
-        weights = weights - rate * gradient / (share * shard.rows)
-    return OwnerTotal(np.r_[weights * shard.rows, shard.rows])
+        weights = weights - rate * gradient / (share * shard.size)
+    return OwnerTotal(np.r_[weights * shard.size, shard.size])
 
 
 def _gradient_rows(state: State, weights: np.ndarray, shard: Shard) -> GradientRows:

@@ -167,7 +167,11 @@ def load_records(prepared: Prepared, dataset: Dataset) -> tuple[Records, Records
         There are more records than the public ceiling, none is left for testing, or a class
         has no training record.
     """
-    records = encoded_records(prepared, dataset)
+    return parted(prepared, encoded_records(prepared, dataset))
+
+
+def parted(prepared: Prepared, records: Records) -> tuple[Records, Records]:
+    """Training and test records; see `load_records`."""
     if not prepared.task.test_share:
         return records, records
     seed = prepared.cell.seed

@@ -39,6 +39,11 @@ class Release(Protocol):
     """Who adds the noise."""
 
     @property
+    def fractional(self) -> bool:
+        """Shares of the noise are no whole numbers, and must not be rounded to such."""
+        ...
+
+    @property
     def recipe(self) -> tuple[str, Mapping[str, Any]]:
         """Import path and settings of the guard that makes this release anew elsewhere."""
         ...

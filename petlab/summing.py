@@ -179,10 +179,11 @@ class Summing:
         bound = contribution.bound(self.plan.public.records_max)
         if self.release is None or self.release.place not in (OWNERS, AGGREGATOR):
             return bound
-        grid = aggregation.grid(bound)
+        grid = aggregation.grid(replace(bound, integer=False))
         noise = self.release.headroom(contribution, owners=self._noise_sources, grid=grid)
         # The grid of the wider bound is coarser by a step or two, and the noise a little larger.
-        return replace(bound, limit=bound.limit + 2 * noise)
+        whole = bound.integer and not self.release.fractional
+        return replace(bound, limit=bound.limit + 2 * noise, integer=whole)
 
     def _collect(self, request: SumRequest, protection: Protection) -> list[list[bytes]]:
         """Carry the state to the owners and their contributions to the holders.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -132,8 +135,9 @@ def _alone(out: Path) -> Iterator[None]:
     """Let one sweep at a time write into a folder."""
     import fcntl
 
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".sweep.lock").open("w") as lock:
+    name = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"petlab-sweep-{os.getuid()}-{name}.lock"
+    with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

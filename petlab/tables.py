@@ -164,6 +164,7 @@ def summary_html(result: Result) -> str:
     lines = [f"<b>{html.escape(result.cell.name)}</b>: {result.status}", html.escape(result.use)]
     if result.reason:
         lines.append(html.escape(result.reason))
+    lines += [html.escape(line) for line in _answer(result)]
     lines += [html.escape(note) for note in result.notes]
     lines += _exposed(result)
     if result.guarantee:
@@ -179,7 +180,8 @@ def summary_text(result: Result) -> str:
         lines.append(result.reason)
     if result.status is not Status.OK:
         return "\n".join(lines)
-    lines += ["", repr(result.accuracy), "", repr(result.cost), ""]
+    shown = _answer(result) if result.cell.release else [repr(result.accuracy)]
+    lines += ["", *shown, "", repr(result.cost), ""]
     lines += [f"Note: {note}" for note in result.notes]
     g = result.guarantee
     lines += _exposed(result)
@@ -191,6 +193,24 @@ def summary_text(result: Result) -> str:
         if g.epsilon is not None:
             lines.append(f"Epsilon {g.epsilon:.4g}, delta {g.delta:g} (accounted)")
     return "\n".join(lines)
+
+
+LONGEST_SHOWN = 64
+"""Numbers of a released array that are printed; JSON holds all of them."""
+
+
+def _answer(result: Result) -> list[str]:
+    """What a release is for: the noisy answer."""
+    if not result.cell.release:
+        return []
+    return [
+        f"{name} = {value}" if _size(value) <= LONGEST_SHOWN else f"{name}: {_size(value)} numbers"
+        for name, value in result.answer.items()
+    ]
+
+
+def _size(value: Any) -> int:
+    return sum(map(_size, value)) if isinstance(value, list) else 1
 
 
 def _exposed(result: Result) -> list[str]:
@@ -210,7 +230,7 @@ def _frame(rows: list[dict[str, Any]], index: str, result: Result | None = None)
     import pandas as pd
 
     if not rows and result is not None:
-        rows = [{index: str(result.status), "reason": result.reason}]
+        rows = [{index: str(result.status), "reason": result.reason or result.use}]
     return pd.DataFrame(rows).set_index(index) if rows else pd.DataFrame()
 
 

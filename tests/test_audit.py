@@ -173,6 +173,32 @@ def test_an_excluded_canary_leaves_no_trace_but_its_absence(seen):
     assert all(set(shard.arrays) == {"features", "classes"} for shard in audited.shards)
 
 
+@pytest.mark.parametrize("method", ["gradient", "fedavg"])
+def test_an_excluded_canary_does_not_change_what_steps_are_scaled_by(seen, method):
+    """Owners that train by themselves divide by the public number of their records."""
+    quick = Cell("deep", "sums", "fl", "digits", settings={**QUICK, "method": method})
+    evaluate(quick)
+    audit(quick, canaries=400)
+    plain, audited = seen
+    assert [s.size for s in audited.shards] == [s.rows for s in plain.shards]
+    assert sum(s.rows for s in audited.shards) < sum(s.size for s in audited.shards) - 100
+
+
+def test_canaries_are_planted_before_the_split(monkeypatch):
+    """The excluded ones were never there when training and test records were told apart."""
+    from petlab.audit import run as auditing
+
+    sizes, original = [], auditing.parted
+
+    def watched(prepared, records):
+        sizes.append(len(records.labels))
+        return original(prepared, records)
+
+    monkeypatch.setattr(auditing, "parted", watched)
+    found = audit(Cell("deep", dataset="digits", settings=QUICK), canaries=100)
+    assert sizes[-1] == 1797 - 100 + found.included
+
+
 def test_coins_do_not_follow_the_seed(seen):
     """Two audits of one cell include different canaries."""
     for _ in range(2):

@@ -517,3 +517,42 @@ def test_unknown_factor_among_many_is_refused() -> None:
     found = registry.find_task("chi2")
     with pytest.raises(UsageError, match=r"one of .*housing"):
         records_of("chi2", "german_credit", found.settings(factor="housing,no_such"))
+
+
+# Steps as long as their batches.
+
+
+@pytest.mark.parametrize("share", [0.25, 0.3, 0.9, 1.0])
+def test_a_step_divides_by_the_batch_that_it_drew(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch is cut into equal batches of at most the share asked for, and each is a mean."""
+    from petlab.tasks import deep
+
+    task = registry.find_task("deep")
+    settings = task.settings(hidden="3", epochs=1, batch_share=share)
+    records = records_of("deep", "wdbc", settings, rows=360)
+    shards, public = spread(records, 3), public_of(records, 3)
+    plan = task.programs["sums"].plan(settings, public)
+    steps, totals = [], []
+    optimizer, gradient = deep.Optimizer.step, deep.gradient
+
+    def stepped(self: Any, mean: np.ndarray) -> None:
+        steps.append(mean)
+        optimizer(self, mean)
+
+    def summed(state: Any, shard: Shard, memory: Any) -> Any:
+        rows = gradient(state, shard, memory)
+        totals.append((rows.total(), rows.count))
+        return rows
+
+    summed.__module__, summed.__qualname__ = gradient.__module__, gradient.__qualname__
+    monkeypatch.setattr(deep.Optimizer, "step", stepped)
+    monkeypatch.setattr(deep, "gradient", summed)
+    registry.find_technique("cleartext").execute(task.programs["sums"], Opening(shards, plan))
+    per_step = len(totals) // len(steps)
+    for k, mean in enumerate(steps):
+        drawn = totals[k * per_step : (k + 1) * per_step]
+        count = sum(n for _, n in drawn)
+        np.testing.assert_allclose(mean, sum(t for t, _ in drawn) / count, rtol=1e-9, atol=1e-12)
+        assert count <= share * 360 + 1e-9

@@ -17,7 +17,7 @@ import pytest
 from petlab.errors import UsageError
 from petlab.result import Cell, Result, Status
 from petlab.store import Store, StoreError, read_results
-from petlab.sweep import Sweep, read_sweep, run_sweep
+from petlab.sweep import Sweep, _alone, read_sweep, run_sweep
 
 REPOSITORY = Path(__file__).parents[1]
 NOTEBOOKS = REPOSITORY / "notebooks"
@@ -158,15 +158,11 @@ def test_a_very_long_name_has_a_place(tmp_path):
 
 def test_two_sweeps_do_not_share_a_folder(tmp_path):
     """One could overwrite what the other found, by what it did not."""
-    import fcntl
-
     sweep = Sweep("gap", NOTEBOOKS, (Cell("logreg", "outsourced", "he"),))
-    run_sweep(sweep, tmp_path)
-    with (tmp_path / ".sweep.lock").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(UsageError, match="another sweep writes"):
-            run_sweep(sweep, tmp_path)
-    assert len(run_sweep(sweep, tmp_path)) == 1
+    with _alone(tmp_path / "results"), pytest.raises(UsageError, match="another sweep writes"):
+        run_sweep(sweep, tmp_path / "elsewhere" / ".." / "results")
+    with _alone(tmp_path / "others"):
+        assert len(run_sweep(sweep, tmp_path / "results")) == 1
 
 
 def own_table(folder: Path, rows: int = 80) -> dict[str, str]:
@@ -239,7 +235,9 @@ def test_a_cell_that_fails_is_a_row_with_its_reason_and_is_tried_again(tmp_path)
     """Training that diverges ends as `failed`, and the next sweep repeats it."""
     (tmp_path / "deep.ipynb").write_text((NOTEBOOKS / "deep.ipynb").read_text())
     cell = Cell(
-        "deep", dataset="wdbc", settings={"learning_rate": 1e200, "epochs": 2, "activation": "relu"}
+        "deep",
+        dataset="wdbc",
+        settings={"learning_rate": 1e15, "epochs": 40, "activation": "square"},
     )
     first = one_cell(tmp_path, cell)
     assert first.status is Status.FAILED

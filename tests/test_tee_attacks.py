@@ -286,7 +286,7 @@ def test_altered_program_on_a_genuine_device_is_refused(
     assert honest in enclave.read_text()
     enclave.write_text(enclave.read_text().replace(honest, own))
     opening = opening_of("chi2", "sums")
-    monkeypatch.chdir(tmp_path)  # where `python -m` looks first
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # where its Python looks first
     study = Study(opening, CHI2)
     study.launch()
     # What was measured is what runs, and no other copy of it.

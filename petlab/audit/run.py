@@ -26,7 +26,7 @@ from petlab.dataset import Dataset
 from petlab.errors import DataError, UsageError
 from petlab.party import Shard
 from petlab.placement import place
-from petlab.prepared import Prepared, dataset_of, load_records, prepare
+from petlab.prepared import Prepared, dataset_of, encoded_records, parted, prepare
 from petlab.result import Cell, Setting
 from petlab.session import Opening
 from petlab.task import Placement, Records
@@ -142,10 +142,11 @@ def audit(
     _check(prepared, canaries, guessed, confidence)
     prepared.technique.check_packages()
     found = dataset_of(prepared, dataset)
-    train, test = load_records(prepared, found)
-    marked, planted = plant(train, canaries, seed=cell.seed)
+    records = encoded_records(prepared, found)
+    trained, _ = parted(prepared, records)
+    marked, planted = plant(records, canaries, seed=cell.seed, among=trained.keys)
     included = _coins(canaries)
-    run = _run(prepared, marked, test, included)
+    run = _run(prepared, marked, included)
     losses = _losses(prepared, run, planted)
     claim = run.guarantee
     delta = DELTA if claim.delta is None else claim.delta
@@ -167,10 +168,17 @@ def audit(
     )
 
 
-def plant(train: Records, count: int, *, seed: int) -> tuple[Records, Records]:
-    """Give some training records a wrong label.
+def plant(
+    records: Records, count: int, *, seed: int, among: np.ndarray | None = None
+) -> tuple[Records, Records]:
+    """Give some records a wrong label, before anything is split.
 
     Which records, and which labels, is steered by the seed and public; the coins are not.
+
+    Parameters
+    ----------
+    among
+        Keys of the records that may be canaries: those that will be training records.
 
     Returns
     -------
@@ -181,33 +189,44 @@ def plant(train: Records, count: int, *, seed: int) -> tuple[Records, Records]:
     DataError
         There are not enough records.
     """
-    if count > len(train.labels):
+    able = np.arange(len(records.labels))
+    if among is not None:
+        able = np.flatnonzero(np.isin(records.keys, among))
+    if count > len(able):
         raise DataError(f"{count} canaries do not fit into the training records. Plant fewer.")
     rng = np.random.default_rng([seed, 6])
-    chosen = rng.choice(len(train.labels), count, replace=False)
-    labels, mark = train.labels.copy(), np.full(len(train.labels), -1)
-    shift = rng.integers(1, train.public.classes, count)
-    labels[chosen] = (labels[chosen] + shift) % train.public.classes
+    chosen = rng.choice(able, count, replace=False)
+    labels, mark = records.labels.copy(), np.full(len(records.labels), -1)
+    shift = rng.integers(1, records.public.classes, count)
+    labels[chosen] = (labels[chosen] + shift) % records.public.classes
     mark[chosen] = np.arange(count)
-    arrays = {**train.arrays, "classes": labels, _MARK: mark}
-    marked = replace(train, arrays=arrays, labels=labels)
+    arrays = {**records.arrays, "classes": labels, _MARK: mark}
+    marked = replace(records, arrays=arrays, labels=labels)
     return marked, marked.take(chosen)
 
 
-def _run(prepared: Prepared, marked: Records, test: Records, included: np.ndarray) -> Run:
-    """Place all candidates, take the excluded ones away, run as always."""
-    shards, public = place(prepared, marked, test)
+def _run(prepared: Prepared, marked: Records, included: np.ndarray) -> Run:
+    """Take the excluded canaries out of all records; then split, place and run as always.
+
+    What is public stays what it was with all of them: how many records there are, in all and at
+    each owner.
+    """
+    mark = marked[_MARK]
+    kept = marked.take(np.flatnonzero((mark < 0) | included[mark]))
+    (everybody, public), (shards, _) = (
+        place(prepared, *parted(prepared, records)) for records in (marked, kept)
+    )
     plan = prepared.program.plan(prepared.settings, public)
     release = prepared.technique.release(plan)
-    kept = [_without_excluded(shard, included) for shard in shards]
-    opening = Opening(kept, plan, seed=prepared.cell.seed, release=release)
+    sizes = {shard.owner: shard.rows for shard in everybody}
+    unmarked = [_unmarked(shard, sizes[shard.owner]) for shard in shards]
+    opening = Opening(unmarked, plan, seed=prepared.cell.seed, release=release)
     return prepared.technique.execute(prepared.program, opening)
 
 
-def _without_excluded(shard: Shard, included: np.ndarray) -> Shard:
-    mark = shard[_MARK]
-    stays = shard.take(np.flatnonzero((mark < 0) | included[mark]))
-    return replace(stays, arrays={k: v for k, v in stays.arrays.items() if k != _MARK})
+def _unmarked(shard: Shard, public_rows: int) -> Shard:
+    arrays = {k: v for k, v in shard.arrays.items() if k != _MARK}
+    return replace(shard, arrays=arrays, public_rows=public_rows)
 
 
 def _coins(count: int) -> np.ndarray:

@@ -50,6 +50,11 @@ class NoiseRelease:
         self._unit, self._owners = "unit", 1
 
     @property
+    def fractional(self) -> bool:
+        """Shares of Gaussian noise are added to each other before anybody reads them."""
+        return self._calibration.hidden_shares and not self._calibration.laplace
+
+    @property
     def recipe(self) -> tuple[str, dict[str, Any]]:
         """Import path and settings of the guard that makes this release anew elsewhere."""
         settings = asdict(self._calibration.settings)
@@ -100,14 +105,13 @@ class NoiseRelease:
             return np.rint(total) + self._stream.polya(scale, enough, total.size)
         deviation = scale / np.sqrt(enough)
         noise = self._stream.gaussian(deviation, total.size)
-        step = 1.0 if contribution.integer else grid
+        step = 1.0 if contribution.integer and not self.fractional else grid
         if not step:
             return to_grid(total + noise, deviation)
-        if self._calibration.hidden_shares and deviation < GRID_STEPS * step:
+        if self.fractional and deviation < GRID_STEPS * step:
             raise UsageError(
                 f"shares of noise of deviation {deviation:.3g} would be rounded to steps of "
-                f"{step:.3g}, and hide too little. Lower epsilon, have fewer owners, or, for "
-                "counts, leave mechanism out."
+                f"{step:.3g}, and hide too little. Lower epsilon, or have fewer owners."
             )
         return (np.rint(total / step) + np.rint(noise / step)) * step
 
