@@ -1,8 +1,8 @@
 """Epsilon as somebody sees it who has nothing but the outputs of whole cells.
 
 Run it from the repository: `OMP_NUM_THREADS=1 python benchmarks/epsilon_outside.py` (an hour;
-`--runs` and `--only` make it shorter, models get an eighth of the runs; `--write` puts the table
-into docs/dp.md). For every
+`--runs` and `--only` make it shorter, models and many owners get fewer runs; `--write` puts the
+table into docs/dp.md). For every
 mechanism, place of noise, number of owners and epsilon a cell is run many times on a table, and
 as often on the same table without one record, which is taken out of the file, before anything is
 sampled, split or placed. Half of the runs choose the event that tells the two apart best; the
@@ -45,7 +45,7 @@ DOC = Path(__file__).resolve().parents[1] / "docs" / "dp.md"
 BEGIN, END = "<!-- begin: benchmarks/epsilon_outside.py -->", "<!-- end -->"
 RUNS = 1000
 MODELS = 8
-"""A model's run costs so much more that it gets so many times fewer."""
+"""A model's run costs so much more that it gets so many times fewer, as do many owners'."""
 ALPHA = 1e-4
 """Chance that one bound is too high."""
 EPSILONS = (0.1, 1.0, 3.0, 10.0)
@@ -300,7 +300,8 @@ def main() -> int:
     found: list[Estimate] = []
 
     def each(case: Case) -> Estimate | None:
-        return estimated(case, options.runs // (1 if case.task == "chi2" else MODELS))
+        dearer = MODELS if case.task != "chi2" else max(1, case.owners // 30)
+        return estimated(case, max(40, options.runs // dearer))
 
     for estimate in progress(map(each, wanted), total=len(wanted), unit="case"):
         if estimate:

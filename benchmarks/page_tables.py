@@ -58,7 +58,7 @@ def size(count: float) -> str:
 
 def seen(result: Result) -> str:
     """Return what every party was sent; owners that were sent alike share a row."""
-    rows: dict[tuple[str, ...], None] = {}
+    sizes: dict[tuple[str, ...], list[float]] = {}
     for reader, messages in sorted(result.views.items()):
         for message in messages:
             ends = (
@@ -66,8 +66,15 @@ def seen(result: Result) -> str:
                 for end in (reader, message["sender"])
             )
             count, total = message["messages"], message["bytes"]
-            rows[*ends, message["what"], f"{count:,}", size(total / count)] = None
-    return markdown("receiver | sender | what | messages | bytes each", list(rows), left=3)
+            sizes.setdefault((*ends, message["what"], f"{count:,}"), []).append(total / count)
+    rows = [(*key, spread(found)) for key, found in sizes.items()]
+    return markdown("receiver | sender | what | messages | bytes each", rows, left=3)
+
+
+def spread(sizes: list[float]) -> str:
+    """Format one size, or the smallest and the largest of several."""
+    low, high = size(min(sizes)), size(max(sizes))
+    return low if low == high else f"{low} to {high}"
 
 
 def sent(result: Result, sender: str, receiver: str) -> int:

@@ -18,7 +18,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "tests" / "mutants.md"
-COPIED = ("petlab", "tests", "datasets", "notebooks", "benchmarks", "docs", "pyproject.toml")
+COPIED = (
+    *("petlab", "tests", "datasets", "notebooks", "benchmarks", "docs"),
+    *("pyproject.toml", "README.md"),
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ MUTANTS = (
         "releasing.py",
         "        quality={},\n",
         "",
-        f"{RELEASE}test_a_budget_makes_a_release",
+        f"{RELEASE}test_whatever_a_result_holds_is_taken_out",
     ),
     Mutant(
         "no reference behind a release",
@@ -200,11 +203,11 @@ MUTANTS = (
         f"{COUNTS}test_flooding_is_measured_and_not_only_computed",
     ),
     he(
-        "flooding against the rare column",
+        "re-randomisation of counts",
         "counts.py",
         "    answer = _fresh_mask(key, how)\n    if products:\n        total = products[0]",
         "    if products:\n        total = answer = products[0]",
-        f"{COUNTS}test_a_rare_column_betrays_no_other",
+        f"{COUNTS}test_the_second_polynomial_tells_nothing",
     ),
     he(
         "mask of counts",
@@ -267,7 +270,7 @@ MUTANTS = (
         "keyring.py",
         "if holder in readers:",
         "if False:",
-        "tests/test_he.py",
+        "tests/test_he.py::test_who_adds_ciphertexts_gets_no_key",
     ),
     he(
         "a scheme's headroom",
@@ -367,7 +370,7 @@ MUTANTS = (
         "decision/decide.py",
         'and r.cell.settings.get("insecure_seed") is None',
         "and True",
-        "tests/test_decision.py",
+        f"{SHARES}test_seeded_noise_is_neither_budgeted_nor_released_nor_chosen",
     ),
     Mutant(
         "a delta that means something",
@@ -379,8 +382,8 @@ MUTANTS = (
     Mutant(
         "noise has room beside the bound",
         "summing.py",
-        "return replace(bound, limit=bound.limit + 2 * noise)",
-        "return bound",
+        "limit=bound.limit + 2 * noise",
+        "limit=bound.limit",
         f"{SHARES}test_noise_has_room_at_small_epsilon",
     ),
     Mutant(
@@ -409,7 +412,7 @@ MUTANTS = (
         "techniques/dp/technique.py",
         "Op.SHARE: never(",
         "Op.TAKE: never(",
-        "tests/test_dp_composition.py",
+        "tests/test_docs.py::test_the_readme_has_the_support_matrix_of_the_code",
     ),
     # Budgets.
     Mutant(

@@ -222,6 +222,8 @@ def test_seeded_noise_is_neither_budgeted_nor_released_nor_chosen(tmp_path) -> N
     plain = Cell("chi2", "sums", "cleartext", "heart")
     decision = decide([evaluate(plain), evaluate(cell)], parse_requirements("epsilon<=0.1"))
     assert "nothing that was measured meets all constraints" in repr(decision).lower()
+    anything = decide([evaluate(plain), evaluate(cell)], parse_requirements("rounds<=100"))
+    assert [judged for question in anything.questions for judged in question.judged] == []
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,13 @@ def test_owner_with_too_few_records_is_refused() -> None:
         recorded("he", task.programs["sums"], few[1:], task.settings(), data.public)
 
 
+def test_who_adds_ciphertexts_gets_no_key() -> None:
+    """A server that is also the reader would decrypt every contribution."""
+    session, _, _ = study("chi2/sums")
+    with pytest.raises(ProtocolError, match="must hold no key"):
+        session._aggregation(SERVER, terms=2)
+
+
 def test_owner_with_few_records_takes_part_where_nobody_reads_it_alone() -> None:
     """Its contribution is added before it is opened."""
     task = registry.find_task("elm")

@@ -93,6 +93,17 @@ def _owners(cell: Cell) -> list[np.ndarray]:
     return partition("iid", traits, 3, seed=cell.seed, again=False)
 
 
+def test_whatever_a_result_holds_is_taken_out() -> None:
+    """Also from a result that was scored, by whatever way it came here."""
+    from petlab.releasing import released as stripped
+
+    evaluation = evaluate(CELLS[3])
+    assert evaluation.quality and evaluation.exposure and evaluation.phases
+    left = stripped(evaluation, None)
+    assert not (left.quality or left.exposure or left.phases)
+    assert left.answer == evaluation.answer
+
+
 def test_views_of_a_release_tell_no_sizes() -> None:
     """The curator was sent records; how many bytes of them tells how many."""
     views = released(CELLS[0]).views
