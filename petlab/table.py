@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +16,6 @@ from petlab.errors import DataError
 
 if TYPE_CHECKING:
     import pandas
-
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 
 MISSING = -1
 """Code of a missing category."""
@@ -215,7 +212,7 @@ def _checked(series: Any, column: Column, where: str) -> np.ndarray:
 
     missing = series.isna().to_numpy()
     if column.kind == "number":
-        numbers = pd.to_numeric(_plain(series), errors="coerce").to_numpy(float)
+        numbers = pd.to_numeric(series, errors="coerce").to_numpy(float)
         bad = (np.isnan(numbers) | np.isinf(numbers)) & ~missing
         if bad.any():
             raise DataError(f"{_at(where, bad, column)}: the value is not a finite number.")
@@ -245,15 +242,6 @@ def _ids(series: Any, card: Card, where: str) -> np.ndarray:
         column = card.columns[card.id or ""]
         raise DataError(f"{_at(where, missing, column)}: the ID is missing. Fill it in.")
     return series.to_numpy(str)
-
-
-def _plain(series: Any) -> Any:
-    """Blank out texts that only some programs read as numbers."""
-    if series.dtype != object:
-        return series
-    texts = {value for value in series.unique() if isinstance(value, str)}
-    odd = {text for text in texts if not _NUMBER.fullmatch(text.strip())}
-    return series.where(~series.isin(odd)) if odd else series
 
 
 def _gone(values: np.ndarray) -> np.ndarray:

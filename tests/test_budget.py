@@ -210,3 +210,10 @@ def test_scores_and_a_budget_are_refused_with_a_reason(budget, technique):
     else:
         assert result.status == "unsupported"
     assert budget.spent == ()
+
+
+def test_what_has_no_events_is_not_booked(budget):
+    """An exact answer would make everything else that was booked meaningless."""
+    with pytest.raises(UsageError, match="without differential privacy"):
+        budget.spend("exact", [])
+    assert budget.spent == ()

@@ -127,6 +127,9 @@ ODD = {
     "not a number": lambda text: text.replace(
         '"costs": {}', '"costs": {"bytes": {"value": NaN, "source": "measured"}}'
     ),
+    "a text for a cost": lambda text: text.replace(
+        '"costs": {}', '"costs": {"bytes": {"value": "many", "source": "measured"}}'
+    ),
     "no such status": lambda text: text.replace('"status": "ok"', '"status": "fine"'),
     "a field too many": lambda text: text.replace('"gap": null', '"gap": null, "more": 1'),
 }
