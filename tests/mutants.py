@@ -205,8 +205,8 @@ MUTANTS = (
     he(
         "re-randomisation of counts",
         "counts.py",
-        "    answer = _fresh_mask(key, how)\n    if products:\n        total = products[0]",
-        "    if products:\n        total = answer = products[0]",
+        "        key.evaluator.add_inplace(answer, total)",
+        "        answer = total",
         f"{COUNTS}test_the_second_polynomial_tells_nothing",
     ),
     he(

@@ -569,3 +569,30 @@ def test_one_deviating_compute_party_shows_nobody() -> None:
         seen.append(joined([held[0][1], *(joined(h) for h in held[1:])]))
     assert (np.abs(np.concatenate(seen).astype(float)) > 1e6).all()
     assert (seen[0] != seen[1]).all()
+
+
+def test_other_models_for_others_single_one_owner_out() -> None:
+    """What a deviating aggregator can do, whatever protects contributions, as is said."""
+    from petlab.perceptron import initial_parameters
+    from petlab.perceptron_terms import gradient, network_state
+
+    rng = np.random.default_rng(0)
+    shards = [
+        Shard(name, 5, {"features": rng.uniform(0.1, 1, (5, 4)), "classes": np.full(5, k % 2)})
+        for k, name in enumerate(owner_names(3))
+    ]
+    weights = initial_parameters([4, 3, 2], seed=0)
+    honest = network_state(weights, [4, 3, 2], "relu", None)
+    dead = weights.copy()
+    dead[:12] = -1.0  # no hidden unit is ever active
+    dead[-2:] = [0.0, 0.0]
+    sent = [network_state(dead, [4, 3, 2], "relu", None), honest]
+    total = sum(gradient(sent[k == 1], shard, {}).total() for k, shard in enumerate(shards))
+    alone = gradient(honest, shards[1], {}).total()
+    first_layer = slice(0, 12)
+    np.testing.assert_allclose(total[first_layer], alone[first_layer], atol=1e-12)
+    assert np.abs(alone[first_layer]).max() > 1e-3
+    for technique in ("fl+he", "fl+mpc"):
+        said = evaluated(Cell("chi2", "sums", technique, "heart")).guarantee
+        assert said is not None
+        assert "send owners other models" in said.not_protected

@@ -69,6 +69,10 @@ PLAIN = {
     "the model of each round, and so how sums moved it.": (
         "The aggregator sees the model of every round, though no single contribution."
     ),
+    "An aggregator that deviates can send owners other models, under which the sum shows one of "
+    "them.": "An aggregator that breaks the rules can single one organisation out.",
+    "Compute parties carry out the analyst's program: one that asks for a single input is given "
+    "it.": "The computing parties do what the analyst's program says: it has to be agreed on.",
     "The curator holds all records and knows the noise.": (
         "The curator sees every record and knows the noise."
     ),

@@ -86,7 +86,9 @@ class BlindFederation(Federation):
             protects=f"Raw records, which never leave their owner. {lent.protects}",
             not_protected=(
                 f"{lent.not_protected} What the program sends to the owners, which the aggregator "
-                "carries in the clear: it sees the model of each round, and so how sums moved it."
+                "carries in the clear: it sees the model of each round, and so how sums moved it. "
+                "An aggregator that deviates can send owners other models, under which the sum "
+                "shows one of them."
             ),
             mechanism=f"Flower, strategy {self._settings.strategy}; {lent.mechanism}",
         )

@@ -201,7 +201,9 @@ class Committee:
             kind="input",
             protects=f"{what}, against the compute parties, who see shares.",
             not_protected=exposed
-            + "A compute party that deviates from the protocol can falsify results.",
+            + "A compute party that deviates from the protocol can falsify results. "
+            "Compute parties carry out the analyst's program: one that asks for a single input is "
+            "given it.",
             adversary=adversary,
             trusted=trusted,
             security_bits=SECURITY_BITS,

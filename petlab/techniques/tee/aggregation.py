@@ -138,7 +138,7 @@ class AttestedSums:
                 "What is opened to the analyst: a sum over every owner of the measured "
                 "configuration, each once, or nothing."
             ),
-            adversary="host that may read, alter, replay and drop everything it relays",
+            adversary="host that may read, alter, replay and drop every sealed message",
             trusted=("chip maker", "enclave"),
             security_bits=128,
             mechanism="simulated attestation (Ed25519), HPKE (X25519, AES-256-GCM)",
