@@ -32,7 +32,7 @@ def labels(negatives: int, positives: int) -> np.ndarray:
         (scores(auc=0.52), labels(300, 300), "not told apart from guessing"),
         (scores(accuracy=0.88), labels(90, 10), "below 0.900, which always naming"),
         (scores(f1=0.0), labels(50, 50), "F1 is zero"),
-        ({"auc": Metric(0.667, 0.716, "higher")}, labels(900, 900), "auc is 0.049 below"),
+        ({"auc": Metric(0.667, 0.716, "higher")}, labels(900, 900), "AUC is 0.049 below"),
     ],
 )
 def test_a_weak_score_is_said_to_be_weak(quality: dict, tested: np.ndarray, says: str) -> None:

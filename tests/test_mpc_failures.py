@@ -41,7 +41,7 @@ from petlab.techniques.mpc.cluster import Cluster
 from petlab.techniques.mpc.committee import Committee
 from petlab.techniques.mpc.hub import Hub
 from petlab.techniques.mpc.links import GREETING_S, Link, PeerLost
-from petlab.techniques.mpc.meeting import Door
+from petlab.techniques.mpc.meeting import AT_ONCE, Door
 from petlab.techniques.mpc.party import ANALYST_LINK
 from petlab.techniques.mpc.technique import Settings
 
@@ -511,6 +511,31 @@ def test_strangers_at_a_door_keep_nobody_out() -> None:
     peer.send(b"hello")
     assert link.receive() == b"hello"
     for end in (peer, link, door, *visitors):
+        end.close()
+
+
+def test_a_door_that_is_closed_at_once_leaves_open_who_came_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last peer is taken and the door closed before its greeter has looked up."""
+    secret = os.urandom(32)
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = listener.getsockname()[:2]
+    door = Door(listener, me="a", secret=secret)
+    put, taken = door._inside.put, []
+
+    def taking(link: Link) -> None:
+        put(link)
+        taken.append(door.entered(1.0))
+        door.close()
+
+    monkeypatch.setattr(door._inside, "put", taking)
+    peer = Link(socket.create_connection(address), me="b", secret=secret, expected="a")
+    wait_until(lambda: bool(taken) and not door._places._value < AT_ONCE)
+    time.sleep(0.2)
+    peer.send(b"hello")
+    assert taken[0] is not None and taken[0].receive() == b"hello"
+    for end in (peer, taken[0]):
         end.close()
 
 

@@ -36,7 +36,7 @@ class Door:
         self._listener, self._me, self._secret = listener, me, secret
         self._inside: queue.Queue[Link] = queue.Queue()
         self._places = threading.BoundedSemaphore(AT_ONCE)
-        self._closed = threading.Event()
+        self._closed, self._handing = threading.Event(), threading.RLock()
         self.turned_away = 0
         """Callers that did not show that they know the secret."""
         threading.Thread(target=self._accept, daemon=True).start()
@@ -50,7 +50,8 @@ class Door:
 
     def close(self) -> None:
         """Take no more calls, and let those go that nobody asked for."""
-        self._closed.set()
+        with self._handing:
+            self._closed.set()
         with contextlib.suppress(OSError):  # wakes the thread that waits for calls
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -77,9 +78,12 @@ class Door:
             return
         finally:
             self._places.release()
-        self._inside.put(link)
-        if self._closed.is_set():
-            link.close()
+        with self._handing:
+            # Once it is inside it belongs to who takes it, who may close the door at once.
+            if self._closed.is_set():
+                link.close()
+            else:
+                self._inside.put(link)
 
 
 def called(door: Door, coordinator: Link) -> Link:
