@@ -18,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "tests" / "mutants.md"
+CAUGHT = "caught"
 COPIED = (
     *("petlab", "tests", "datasets", "notebooks", "benchmarks", "docs"),
     *("pyproject.toml", "README.md"),
@@ -731,7 +732,7 @@ def outcome(folder: Path, mutant: Mutant) -> str:
         return f"stands there {text.count(mutant.old)} times"
     path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
     try:
-        return {0: "SURVIVED", 1: "caught"}.get(status(folder, [mutant.node]), "no test ran")
+        return {0: "SURVIVED", 1: CAUGHT}.get(status(folder, [mutant.node]), "no test ran")
     finally:
         path.write_text(text, encoding="utf-8")
 
@@ -743,8 +744,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write the table to tests/mutants.md")
     options = parser.parse_args()
     chosen = [m for m in MUTANTS if options.only in m.protects]
-    lines = ["| protection | file | caught by |", "| --- | --- | --- |"]
-    bad = 0
+    rows = {}
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         copied(folder)
@@ -753,20 +753,31 @@ def main() -> int:
             return 1
         for mutant in chosen:
             found = outcome(folder, mutant)
-            bad += found != "caught"
             print(f"{found:10} {mutant.protects}", flush=True)
             test = mutant.node.removeprefix("tests/")
-            said = f"`{test}`" if found == "caught" else f"**{found}** (`{test}`)"
-            lines.append(f"| {mutant.protects} | `{mutant.file}` | {said} |")
+            said = f"`{test}`" if found == CAUGHT else f"**{found}** (`{test}`)"
+            rows[mutant.protects] = f"| {mutant.protects} | `{mutant.file}` | {said} |"
+    bad = sum("**" in row for row in rows.values())
     print(f"{len(chosen)} protections, {len(chosen) - bad} caught")
-    if options.write and not options.only:
-        head = (
-            "# Every protection is missed by a test\n\n"
-            "Written by `make mutants`: each protection was taken away by itself, and the test "
-            f"beside it failed. {len(chosen) - bad} of {len(chosen)} were caught.\n\n"
-        )
-        TABLE.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+    if options.write:
+        write(rows)
     return bool(bad)
+
+
+def write(rows: dict[str, str]) -> None:
+    """Put rows into the table, beside those of an earlier run that are not among them."""
+    names = [mutant.protects for mutant in MUTANTS]
+    known = TABLE.read_text(encoding="utf-8").splitlines() if TABLE.exists() else []
+    old = {line.split(" | ")[0].removeprefix("| "): line for line in known if " | `" in line}
+    merged = [{**old, **rows}[name] for name in names if name in {**old, **rows}]
+    caught = sum("**" not in row for row in merged)
+    head = (
+        "# Every protection is missed by a test\n\n"
+        "Written by `make mutants`: each protection was taken away by itself, and the test "
+        f"beside it failed. {caught} of {len(merged)} were caught.\n\n"
+        "| protection | file | caught by |\n| --- | --- | --- |\n"
+    )
+    TABLE.write_text(head + "\n".join(merged) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
