@@ -74,7 +74,8 @@ def evaluate(cell: Cell, *, dataset: Dataset | None = None, budget: Budget | Non
         )
         return released(result, budget) if cell.release else result
     if reason := refuse_private_size(prepared, found):
-        return Result(cell, Status.UNSUPPORTED, reason, provenance=provenance)
+        result = Result(cell, Status.UNSUPPORTED, reason, provenance=provenance)
+        return released(result, budget) if cell.release else result
     if cell.release:
         check_release(prepared, found)
     if budget:

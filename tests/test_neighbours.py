@@ -146,6 +146,8 @@ def test_a_sample_of_an_unknown_number_is_refused_under_privacy(tmp_path: Path) 
     refused = evaluate(cell, dataset=unknown)
     assert refused.status is Status.UNSUPPORTED
     assert "records = " in str(refused.reason)
+    released = evaluate(replace(cell, release=True), dataset=unknown)
+    assert "dataset_sha256" not in released.provenance, "a refusal is released as well"
     assert evaluate(replace(cell, technique="fl"), dataset=unknown).status is Status.OK
 
 
