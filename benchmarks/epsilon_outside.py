@@ -23,19 +23,22 @@ from typing import Any
 
 import numpy as np
 
-from petlab import evaluator, independence
-from petlab.aggregation import Aggregation, Opener
-from petlab.card import read_card
-from petlab.dataset import Dataset
+from petlab.algorithms import independence
+from petlab.core.aggregation import Aggregation, Opener
+from petlab.core.claims import Guarantee
+from petlab.core.composing import Guarded
+from petlab.core.party import AGGREGATOR, OWNERS
+from petlab.core.release import Exposure
+from petlab.core.session import Session
+from petlab.core.settings import Setting
+from petlab.core.technique import Technique
+from petlab.data.card import read_card
+from petlab.data.dataset import Dataset
 from petlab.errors import PetlabError
-from petlab.guard import Guarded
-from petlab.party import AGGREGATOR, OWNERS
-from petlab.prepared import dataset_of, load_records, prepare
-from petlab.progress import progress
-from petlab.release import Exposure
-from petlab.result import Cell, Guarantee, Setting
-from petlab.session import Session
-from petlab.technique import Technique
+from petlab.running import evaluator
+from petlab.running.prepared import dataset_of, load_records, prepare
+from petlab.running.progress import progress
+from petlab.running.result import Cell
 from petlab.techniques.dp.calibration import Settings
 from petlab.techniques.dp.technique import DifferentialPrivacy
 from petlab.techniques.mpc.streams import expanded

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from petlab.party import ANALYST, DEALER, Shard
-from petlab.plan import Plan, Public
-from petlab.registry import find_technique
-from petlab.session import Opening
+from petlab.core.party import ANALYST, DEALER, Shard
+from petlab.core.plan import Plan, Public
+from petlab.core.session import Opening
+from petlab.running.registry import find_technique
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "mpc.md"
 BEGIN, END = "<!-- begin: benchmarks/functions.py -->", "<!-- end: benchmarks/functions.py -->"

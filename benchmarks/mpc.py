@@ -78,10 +78,10 @@ def mlp(x: Any, y: Any, layers: list[Any], relu: Callable, softmax: Callable) ->
 
 def with_petlab(work: str, engine: str = "crypten") -> dict[str, float]:
     """The training through petlab's session."""
-    from petlab.party import ANALYST, Shard
-    from petlab.plan import Plan, Public
-    from petlab.registry import find_technique
-    from petlab.session import Opening
+    from petlab.core.party import ANALYST, Shard
+    from petlab.core.plan import Plan, Public
+    from petlab.core.session import Opening
+    from petlab.running.registry import find_technique
 
     x, y = _records(work)
     width = {"logreg": x.shape[1], "mlp": MLP["sizes"][-2], "counts": len(x)}[work]

@@ -5,7 +5,7 @@ minutes; Linux with `ip` and `tc`). Every compute party and the dealer is a proc
 namespace of its own behind an access link whose rate `tc tbf` limits in both directions; a relay
 between them holds every byte back for the link's one-way delay, because not every kernel can
 (`netem`). Cells of multiparty computation run there; the wall time of the parties' work is set
-beside what petlab's model (`petlab.network`) says from the messages that were counted.
+beside what petlab's model (`petlab.metering.network`) says from the messages that were counted.
 
 The table is part of docs/mpc.md: `--write` puts it there.
 """
@@ -29,13 +29,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from petlab import transcript
-from petlab.dataset import find_dataset
-from petlab.network import Link
-from petlab.placement import place
-from petlab.prepared import load_records, prepare
-from petlab.result import Cell
-from petlab.session import Opening
+from petlab.core.session import Opening
+from petlab.data.dataset import find_dataset
+from petlab.metering import transcript
+from petlab.metering.network import Link
+from petlab.running.placement import place
+from petlab.running.prepared import load_records, prepare
+from petlab.running.result import Cell
 from petlab.techniques.mpc.cluster import Cluster
 from petlab.techniques.mpc.session import SharedSession
 

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from petlab.dataset import find_dataset
-from petlab.party import Shard, owner_names
-from petlab.perceptron import initial_parameters
-from petlab.registry import find_task, find_technique
-from petlab.sampling import batch
-from petlab.session import Opening
+from petlab.algorithms.perceptron.network import initial_parameters
+from petlab.core.batches import batch
+from petlab.core.party import Shard, owner_names
+from petlab.core.session import Opening
+from petlab.data.dataset import find_dataset
+from petlab.running.registry import find_task, find_technique
 
 REPEATS = 4
 OWNERS = 3

@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from petlab.accountant import noise_multiplier
-from petlab.evaluator import evaluate
-from petlab.party import AGGREGATOR, CURATOR, ENCLAVE, OWNERS
-from petlab.plan import Plan, Public
-from petlab.prepared import dataset_of, load_records, plan_cell, prepare
-from petlab.registry import find_technique, technique_names
-from petlab.result import Cell, Result, Setting
-from petlab.task import Records
+from petlab.core.party import AGGREGATOR, CURATOR, ENCLAVE, OWNERS
+from petlab.core.plan import Plan, Public
+from petlab.core.settings import Setting
+from petlab.core.task import Records
+from petlab.metering.accountant import noise_multiplier
+from petlab.running.evaluator import evaluate
+from petlab.running.prepared import dataset_of, load_records, plan_cell, prepare
+from petlab.running.registry import find_technique, technique_names
+from petlab.running.result import Cell, Result
 from petlab.techniques.dp.calibration import Calibration, Settings
 from petlab.techniques.he.sums import PER_CIPHERTEXT
 

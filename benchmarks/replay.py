@@ -28,10 +28,10 @@ from typing import Any
 
 import network
 
-from petlab import transcript
-from petlab.evaluator import evaluate
-from petlab.network import Link, Timeline
-from petlab.result import Cell, Status
+from petlab.metering import transcript
+from petlab.metering.network import Link, Timeline
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell, Status
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "network.md"
 BEGIN, END = "<!-- begin: benchmarks/replay.py -->", "<!-- end: benchmarks/replay.py -->"

@@ -1,10 +1,10 @@
 """Extrapolated costs at four times the largest measured size, against costs measured there.
 
 Run it from the repository: `OMP_NUM_THREADS=1 python benchmarks/scaling.py` (half an hour).
-Each cell is measured at three sizes, `petlab.scaling` extrapolates to four times the largest,
-and the cell is measured there, too. In at least nine of ten cells all costs must come within a
-quarter of the truth; a cost whose fit is poor is not used and is counted apart. `--write` puts
-the table into docs/scaling.md.
+Each cell is measured at three sizes, `petlab.deciding.scaling` extrapolates to four times the
+largest, and the cell is measured there, too. In at least nine of ten cells all costs
+must come within a quarter of the truth; a cost whose fit is poor is not used and is counted
+apart. `--write` puts the table into docs/scaling.md.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from petlab.api import run_together
-from petlab.draft import draft_card
-from petlab.result import Cell, Status
-from petlab.scaling import scale
-from petlab.scaling.design import PARTIES
-from petlab.scaling.law import EXACT
-from petlab.scaling.model import Extrapolated
+from petlab.data.draft import draft_card
+from petlab.deciding.scaling import scale
+from petlab.deciding.scaling.design import PARTIES
+from petlab.deciding.scaling.law import EXACT
+from petlab.deciding.scaling.model import Extrapolated
+from petlab.running.result import Cell, Status
+from petlab.running.run import run_together
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "scaling.md"
 BEGIN, END = "<!-- begin: benchmarks/scaling.py -->", "<!-- end: benchmarks/scaling.py -->"

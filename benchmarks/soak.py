@@ -14,9 +14,9 @@ import sys
 import time
 from collections import Counter
 
-from petlab.evaluator import evaluate
-from petlab.progress import progress
-from petlab.result import Cell, Status
+from petlab.running.evaluator import evaluate
+from petlab.running.progress import progress
+from petlab.running.result import Cell, Status
 
 CELLS = (
     Cell("chi2", "sums", "mpc", "apoe"),

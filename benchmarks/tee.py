@@ -26,13 +26,13 @@ from typing import Any, ClassVar
 import numpy as np
 from overhead import Study
 
-from petlab.registry import find_technique
-from petlab.session import Opening
-from petlab.technique import Run
+from petlab.attacks.enclave.side_channel import watched
+from petlab.core.session import Opening
+from petlab.core.technique import Run
+from petlab.running.registry import find_technique
 from petlab.techniques.tee import measurement
 from petlab.techniques.tee import technique as deployed
 from petlab.techniques.tee.deployment import Machine
-from petlab.techniques.tee.side_channel import watched
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "tee.md"
 MARKS = "<!-- begin: benchmarks/tee.py {0} -->", "<!-- end: benchmarks/tee.py {0} -->"

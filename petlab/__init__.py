@@ -9,42 +9,27 @@ Examples
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = [
-    "Budget",
-    "Cell",
-    "Result",
-    "compare",
-    "compare_notebook",
-    "epsilon_notebook",
-    "epsilon_study",
-    "run",
-    "run_notebook",
-]
+HOMES = {
+    "Budget": "petlab.running.budget",
+    "Cell": "petlab.running.result",
+    "Result": "petlab.running.result",
+    "compare": "petlab.deciding.compare",
+    "compare_notebook": "petlab.deciding.compare",
+    "epsilon_notebook": "petlab.deciding.epsilon",
+    "epsilon_study": "petlab.deciding.epsilon",
+    "run": "petlab.running.run",
+    "run_notebook": "petlab.running.run",
+}
+"""Where each public name is defined."""
+__all__ = [*HOMES]
 
 
 def __getattr__(name: str) -> Any:
     # Listing and help must not load numpy's neighbours, so names resolve on first use.
-    if name in ("run", "run_notebook"):
-        from petlab import api
-
-        return getattr(api, name)
-    if name in ("compare", "compare_notebook"):
-        from petlab import comparing
-
-        return getattr(comparing, name)
-    if name in ("Cell", "Result"):
-        from petlab import result
-
-        return getattr(result, name)
-    if name in ("epsilon_study", "epsilon_notebook"):
-        from petlab import epsilon
-
-        return getattr(epsilon, name)
-    if name == "Budget":
-        from petlab.budget import Budget
-
-        return Budget
-    raise AttributeError(f"module 'petlab' has no attribute {name!r}")
+    if name not in HOMES:
+        raise AttributeError(f"module 'petlab' has no attribute {name!r}")
+    return getattr(importlib.import_module(HOMES[name]), name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 
-from petlab import wire
-from petlab.contribution import resolve
-from petlab.party import Shard
-from petlab.plan import Public
-from petlab.session import Opening
+from petlab.core.contribution import resolve
+from petlab.core.party import Shard
+from petlab.core.plan import Public
+from petlab.core.session import Opening
+from petlab.metering import wire
 from petlab.techniques.cleartext import CleartextSession
 
 

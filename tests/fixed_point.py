@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from petlab.core.arrays import Layout, Local, Protected
+from petlab.core.session import Opening
+from petlab.core.technique import Technique
 from petlab.errors import OutOfRange
-from petlab.protected import Layout, Local, Protected
-from petlab.session import Opening
-from petlab.technique import Technique
 from petlab.techniques.cleartext import CleartextSession
 
 UNIT = 2.0**-20

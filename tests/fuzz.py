@@ -23,19 +23,18 @@ from typing import Any
 
 import numpy as np
 
-from petlab import wire
-from petlab.aggregation import Bound
-from petlab.card import read_card
+from petlab.core.aggregation import Bound
+from petlab.core.settings import describe_settings
+from petlab.data.card import read_card
+from petlab.data.table import MISSING, read_table
 from petlab.errors import PetlabError
-from petlab.evaluator import evaluate
-from petlab.prepared import prepare
-from petlab.registry import setting_owners, tasks, technique_names
-from petlab.result import Cell, Result, Status
-from petlab.store import Store, StoreError
-from petlab.sweep import read_sweep
-from petlab.table import MISSING, read_table
-from petlab.tables import summary_html, summary_text
-from petlab.task import describe_settings
+from petlab.metering import wire
+from petlab.running.evaluator import evaluate
+from petlab.running.prepared import prepare
+from petlab.running.registry import setting_owners, tasks, technique_names
+from petlab.running.result import Cell, Result, Status, summary_html, summary_text
+from petlab.running.store import Store, StoreError
+from petlab.running.sweep import read_sweep
 
 KEPT: dict[str, tuple[int, ...]] = {
     "settings": (268, 354, 727, 773, 970, 993, 1048, 8069, 10940, 12626),

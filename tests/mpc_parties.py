@@ -25,15 +25,16 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from petlab.party import Shard
-from petlab.plan import Plan, Public
-from petlab.protected import Protected
-from petlab.session import Opening
-from petlab.techniques.mpc import hub, links, meeting, party
+from petlab.core.arrays import Protected
+from petlab.core.party import Shard
+from petlab.core.plan import Plan, Public
+from petlab.core.session import Opening
+from petlab.techniques.mpc import party
 from petlab.techniques.mpc.cluster import Cluster
-from petlab.techniques.mpc.links import Link
 from petlab.techniques.mpc.session import SharedSession
 from petlab.techniques.mpc.technique import Settings
+from petlab.techniques.mpc.traffic import hub, links, meeting
+from petlab.techniques.mpc.traffic.links import Link
 
 UNIT = 2.0**-20
 """The last fixed-point bit of a shared real number."""

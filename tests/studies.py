@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from petlab.dataset import find_dataset
-from petlab.evaluator import evaluate
-from petlab.party import Shard, owner_names
-from petlab.plan import Plan, Public
-from petlab.registry import find_task, find_technique
-from petlab.result import Cell, Result
-from petlab.session import Opening
-from petlab.task import Program, Records
-from petlab.technique import Run
+from petlab.core.party import Shard, owner_names
+from petlab.core.plan import Plan, Public
+from petlab.core.session import Opening
+from petlab.core.task import Program, Records
+from petlab.core.technique import Run
+from petlab.data.dataset import find_dataset
+from petlab.running.evaluator import evaluate
+from petlab.running.registry import find_task, find_technique
+from petlab.running.result import Cell, Result
 
 _RESULTS: dict[str, Result] = {}
 

@@ -13,10 +13,10 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from studies import public_of, records_of, spread
 
-from petlab.party import Shard
-from petlab.registry import find_task, find_technique
-from petlab.session import Opening
-from petlab.task import Program
+from petlab.core.party import Shard
+from petlab.core.session import Opening
+from petlab.core.task import Program
+from petlab.running.registry import find_task, find_technique
 from petlab.techniques.tee.attestation import Manufacturer, Quote
 from petlab.techniques.tee.configuration import Configuration
 from petlab.techniques.tee.deployment import Machine
@@ -239,11 +239,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petlab.contribution import Contribution
-from petlab.ops import Op
-from petlab.plan import Plan
-from petlab.rows import Dense
-from petlab.task import Answer, program
+from petlab.core.contribution import Contribution
+from petlab.core.ops import Op
+from petlab.core.plan import Plan
+from petlab.core.rows import Dense
+from petlab.core.task import Answer, program
 
 
 @dataclass(frozen=True)

@@ -8,25 +8,25 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from petlab import wire
-from petlab.attacks.inversion import invert
-from petlab.attacks.naming import named
-from petlab.attacks.score import scored
-from petlab.attacks.sender import Sender
-from petlab.attacks.study import Target, gradient_inversion, sum_inversion, targets
-from petlab.attacks.view import decryptions, readings, update
-from petlab.attacks.watched import Watched, watch
-from petlab.errors import ProtocolError, UsageError
-from petlab.evaluator import evaluate
-from petlab.membership import (
+from petlab.algorithms.membership import (
     advantage_bound,
     auc_interval,
     logistic_losses,
     membership,
     softmax_losses,
 )
-from petlab.perceptron import GradientRows, initial_parameters
-from petlab.result import Cell, Result
+from petlab.algorithms.perceptron.network import GradientRows, initial_parameters
+from petlab.attacks.gradients.inversion import invert
+from petlab.attacks.gradients.naming import named
+from petlab.attacks.gradients.score import scored
+from petlab.attacks.gradients.sender import Sender
+from petlab.attacks.gradients.study import Target, gradient_inversion, sum_inversion, targets
+from petlab.attacks.gradients.view import decryptions, readings, update
+from petlab.attacks.gradients.watched import Watched, watch
+from petlab.errors import ProtocolError, UsageError
+from petlab.metering import wire
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell, Result
 
 FL, CURATED, NOISY, ENCRYPTED, SHARED, ENCLAVE = targets(3.0, insecure_seed=4)
 SIZES = (12, 9, 7, 3)

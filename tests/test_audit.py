@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from petlab.audit import OVERFITTING, Audit, audit, lower_bound, p_value
-from petlab.audit.bound import best_bound
-from petlab.audit.run import plant
+from petlab.attacks.canaries import OVERFITTING, Audit, audit, lower_bound, p_value
+from petlab.attacks.canaries.bound import best_bound
+from petlab.attacks.canaries.run import plant
+from petlab.core.plan import Public
+from petlab.core.rows import Rows
+from petlab.core.task import Records
 from petlab.errors import DataError, UsageError
-from petlab.evaluator import evaluate
-from petlab.noise import NoiseStream
-from petlab.plan import Public
-from petlab.result import Cell
-from petlab.rows import Rows
-from petlab.task import Records
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell
 from petlab.techniques.dp import release as dp_release
+from petlab.techniques.dp.noise import NoiseStream
 
 pytestmark = pytest.mark.slow  # together they would take half of `make check`
 
@@ -149,7 +149,7 @@ def test_more_canaries_than_records_are_refused():
 @pytest.fixture
 def seen(monkeypatch) -> list:
     """Every opening that a technique was handed."""
-    from petlab.technique import Technique
+    from petlab.core.technique import Technique
 
     openings, execute = [], Technique.execute
 
@@ -186,7 +186,7 @@ def test_an_excluded_canary_does_not_change_what_steps_are_scaled_by(seen, metho
 
 def test_canaries_are_planted_before_the_split(monkeypatch):
     """The excluded ones were never there when training and test records were told apart."""
-    from petlab.audit import run as auditing
+    from petlab.attacks.canaries import run as auditing
 
     sizes, original = [], auditing.parted
 

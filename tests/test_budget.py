@@ -9,11 +9,11 @@ import pytest
 
 import petlab
 from petlab.__main__ import main
-from petlab.accountant import Event
-from petlab.budget import Budget, BudgetExceeded
 from petlab.errors import UsageError
-from petlab.evaluator import evaluate
-from petlab.result import Cell
+from petlab.metering.accountant import Event
+from petlab.running.budget import Budget, BudgetExceeded
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_sampled_and_unsampled_releases_compose_in_one_budget(budget):
 
 def test_a_release_past_the_budget_is_refused_before_data_is_read(budget, monkeypatch):
     """Nothing is booked, and the table is never loaded."""
-    from petlab.dataset import Dataset
+    from petlab.data.dataset import Dataset
 
     evaluate(
         Cell("chi2", technique="dp", dataset="heart", settings={"epsilon": 1.5}), budget=budget

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from petlab.cautions import cautions
-from petlab.evaluator import evaluate
-from petlab.result import Cell, Guarantee, Metric
+from petlab.core.claims import Guarantee, Metric
+from petlab.running.cautions import cautions
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell
 
 EXACT = Guarantee("none", "nothing", "everything")
 PRIVATE = Guarantee("output", "presence", "the rest", epsilon=1.0)

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from petlab.__main__ import command_parser
-from petlab.diff import read_side
-from petlab.result import Status
-from petlab.sweep import read_sweep
+from petlab.deciding.diff import read_side
+from petlab.running.result import Status
+from petlab.running.sweep import read_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"

@@ -10,7 +10,7 @@ import tomllib
 import pytest
 
 from petlab.__main__ import command_parser, main
-from petlab.result import Result
+from petlab.running.result import Result
 
 
 def table(folder, rows: int = 60):
@@ -238,7 +238,7 @@ def test_own_data_keep_their_own_name(tmp_path):
 )
 def test_a_drafted_card_takes_no_control_for_the_positive_class(tmp_path, levels, positive):
     """What nobody can tell is left to be filled in."""
-    from petlab.draft import draft_card
+    from petlab.data.draft import draft_card
 
     path = tmp_path / "mine.csv"
     path.write_text("x,y\n" + "".join(f"{k},{levels[k % 2]}\n" for k in range(10)))

@@ -16,11 +16,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from petlab.cluster import ClusterError
 from petlab.errors import UsageError
-from petlab.result import Cell, Status
-from petlab.store import Store
-from petlab.sweep import Sweep, run_sweep
+from petlab.running.cluster import ClusterError
+from petlab.running.result import Cell, Status
+from petlab.running.store import Store
+from petlab.running.sweep import Sweep, run_sweep
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 PATIENT_S = 60
@@ -175,7 +175,7 @@ def test_an_address_without_a_port_is_a_usage_error(tmp_path, wrong):
 @pytest.mark.slow
 def test_a_scheduler_that_is_not_there_is_named(tmp_path, monkeypatch):
     """The error has the address and says how to start one; nothing is stored."""
-    monkeypatch.setattr("petlab.cluster.ANSWER_S", 1)
+    monkeypatch.setattr("petlab.running.cluster.ANSWER_S", 1)
     with pytest.raises(ClusterError, match=r"127\.0\.0\.1:9 "):
         run_sweep(Sweep("none", NOTEBOOKS, cells("he")), tmp_path / "r", address="127.0.0.1:9")
     assert not (tmp_path / "r").exists()
@@ -184,7 +184,7 @@ def test_a_scheduler_that_is_not_there_is_named(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_scheduler_without_workers_is_an_error_not_a_wait(tmp_path, monkeypatch):
     """It says how to add one."""
-    monkeypatch.setattr("petlab.cluster.ANSWER_S", 2)
+    monkeypatch.setattr("petlab.running.cluster.ANSWER_S", 2)
     sweep = Sweep("none", NOTEBOOKS, cells("he"))
     with (
         cluster(tmp_path, workers=0) as (address, _),

@@ -17,23 +17,24 @@ from scipy import stats
 from studies import evaluated, payloads, public_of, raw_record_found, records_of, spread
 from test_he import ciphertexts, secret_pieces
 
-from petlab import registry, wire
-from petlab.accumulator import Accumulators
-from petlab.aggregation import Aggregation, Bound, Opener
-from petlab.borrowing import Borrowing
+from petlab.core.accumulator import Accumulators
+from petlab.core.aggregation import Aggregation, Bound, Lender, Opener
+from petlab.core.claims import Guarantee
+from petlab.core.composing import Borrowing, Guarded
+from petlab.core.ops import Gap, Op
+from petlab.core.party import AGGREGATOR, ANALYST, OWNERS, SERVER, Shard, owner_names
+from petlab.core.plan import Plan, Public
+from petlab.core.release import Exposure
+from petlab.core.session import Opening, Session
+from petlab.core.settings import Setting, describe_settings
+from petlab.core.summing import Summing
+from petlab.core.task import Answer, Program, program
+from petlab.core.technique import Run, Technique
 from petlab.errors import PetlabError, ProtocolError, UsageError
-from petlab.evaluator import evaluate
-from petlab.guard import Guarded
-from petlab.lending import Lender
-from petlab.ops import Gap, Op
-from petlab.party import AGGREGATOR, ANALYST, OWNERS, SERVER, Shard, owner_names
-from petlab.plan import Plan, Public
-from petlab.release import Exposure
-from petlab.result import Cell, Guarantee, Setting, Status
-from petlab.session import Opening, Session
-from petlab.summing import Summing
-from petlab.task import Answer, Program, describe_settings, program
-from petlab.technique import Run, Technique
+from petlab.metering import wire
+from petlab.running import registry
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell, Status
 
 WIDTH = 4000
 """Coordinates of the wide sum: enough to tell a uniform share from one that is not."""
@@ -573,8 +574,8 @@ def test_one_deviating_compute_party_shows_nobody() -> None:
 
 def test_other_models_for_others_single_one_owner_out() -> None:
     """What a deviating aggregator can do, whatever protects contributions, as is said."""
-    from petlab.perceptron import initial_parameters
-    from petlab.perceptron_terms import gradient, network_state
+    from petlab.algorithms.perceptron.network import initial_parameters
+    from petlab.algorithms.perceptron.sums import gradient, network_state
 
     rng = np.random.default_rng(0)
     shards = [

@@ -15,18 +15,19 @@ import torch
 from scipy import stats
 from studies import costs, evaluated, public_of, records_of, spread
 
-from petlab import registry
-from petlab.card import Card
-from petlab.dataset import find_dataset, shipped
+from petlab.algorithms.perceptron.network import initial_parameters
+from petlab.core.batches import batch
+from petlab.core.claims import Metric
+from petlab.core.ops import Gap, Kind
+from petlab.core.party import Shard
+from petlab.core.session import Opening
+from petlab.core.settings import Setting, describe_settings
+from petlab.data.card import Card
+from petlab.data.dataset import find_dataset, shipped
 from petlab.errors import Unsupported
-from petlab.evaluator import evaluate
-from petlab.ops import Gap, Kind
-from petlab.party import Shard
-from petlab.perceptron import initial_parameters
-from petlab.result import Cell, Metric, Result, Setting, Status
-from petlab.sampling import batch
-from petlab.session import Opening
-from petlab.task import describe_settings
+from petlab.running import registry
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell, Result, Status
 
 GUARDED = [f"{base}+{guard}" for base in registry.techniques() for guard in registry.guards()]
 PAIRS = [

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from petlab.card import read_card
-from petlab.dataset import find_dataset, shipped, shipped_folder
+from petlab.data.card import read_card
+from petlab.data.dataset import find_dataset, shipped, shipped_folder
+from petlab.data.features import as_category, encode
+from petlab.data.table import Table
 from petlab.errors import DataError, UsageError
-from petlab.evaluator import evaluate
-from petlab.features import as_category, encode
-from petlab.result import Cell
-from petlab.table import Table
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell
 
 TELLTALE = "98765.4321"
 """A value that must not show in an error message, whatever is wrong with it."""

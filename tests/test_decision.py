@@ -10,13 +10,14 @@ import pytest
 
 import petlab
 from petlab.__main__ import main
-from petlab.decision import Prices, decide, parse_requirements
-from petlab.decision.decide import Question
+from petlab.core.claims import Cost, Guarantee, Metric
+from petlab.deciding import Prices, decide, parse_requirements
+from petlab.deciding.comparison import Comparison
+from petlab.deciding.decision import Question
+from petlab.deciding.scaling.model import Extrapolated
 from petlab.errors import UsageError
-from petlab.result import Cell, Cost, Guarantee, Metric, Result, Status
-from petlab.scaling.model import Extrapolated
-from petlab.store import Store
-from petlab.tables import Comparison
+from petlab.running.result import Cell, Result, Status
+from petlab.running.store import Store
 
 CLEAR = Guarantee("none", "Nothing.", "Everything.", trusted=("analyst",))
 INPUT = Guarantee("input", "Records.", "The result.", "semi-honest server", security_bits=128)

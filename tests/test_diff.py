@@ -11,9 +11,16 @@ import numpy as np
 import pytest
 
 from petlab.__main__ import main
-from petlab.diff import Verdict, compare_results, parse_tolerances, read_side, write_baseline
-from petlab.result import Cell, Cost, Guarantee, Metric, Result, Status
-from petlab.store import Store
+from petlab.core.claims import Cost, Guarantee, Metric
+from petlab.deciding.diff import (
+    Verdict,
+    compare_results,
+    parse_tolerances,
+    read_side,
+    write_baseline,
+)
+from petlab.running.result import Cell, Result, Status
+from petlab.running.store import Store
 
 PROMISE = Guarantee("input", "Inputs.", "Outputs.", trusted=("dealer",), security_bits=128)
 

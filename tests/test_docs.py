@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from petlab.listing import support_markdown
+from petlab.cli.listing import support_markdown
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -31,9 +31,10 @@ def test_the_worked_example_of_a_task_runs_under_every_technique(tmp_path, monke
     """What CONTRIBUTING prints is a task, and dropping it in is enough."""
     import importlib
 
-    from petlab import registry, tasks
-    from petlab.evaluator import evaluate
-    from petlab.result import Cell
+    from petlab import tasks
+    from petlab.running import registry
+    from petlab.running.evaluator import evaluate
+    from petlab.running.result import Cell
 
     code = re.search(r"```python\n(.*?)```", (REPOSITORY / "CONTRIBUTING.md").read_text(), re.S)
     (tmp_path / "prevalence.py").write_text(code.group(1))

@@ -15,25 +15,27 @@ from hypothesis import strategies as st
 from scipy import stats
 from studies import evaluated, public_of, records_of, spread
 
-from petlab import registry
-from petlab.accountant import (
+from petlab.algorithms.independence import independence
+from petlab.core.claims import Guarantee
+from petlab.core.contribution import Contribution, Noise
+from petlab.core.party import CURATOR, Shard
+from petlab.core.plan import Plan, Public
+from petlab.core.release import Exposure
+from petlab.core.rows import Dense
+from petlab.core.session import Opening
+from petlab.core.settings import Setting
+from petlab.errors import OutOfRange, UsageError
+from petlab.metering.accountant import (
     composed_multiplier,
     gaussian_delta,
     gaussian_epsilon,
     gaussian_multiplier,
 )
-from petlab.contribution import Contribution, Noise
-from petlab.errors import OutOfRange, UsageError
-from petlab.evaluator import evaluate
-from petlab.independence import independence
-from petlab.noise import NoiseStream, to_grid
-from petlab.party import CURATOR, Shard
-from petlab.plan import Plan, Public
-from petlab.release import Exposure
-from petlab.result import Cell, Guarantee, Setting
-from petlab.rows import Dense
-from petlab.session import Opening
+from petlab.running import registry
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell
 from petlab.techniques.dp.calibration import Calibration, Settings
+from petlab.techniques.dp.noise import NoiseStream, to_grid
 from petlab.techniques.dp.release import NoiseRelease
 
 DELTA = 1e-5
@@ -478,7 +480,7 @@ def test_private_chi2_holds_its_level(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], epsilon: float
 ) -> None:
     """Type-I error at 5 % over 1,000 null tables, within three binomial standard errors."""
-    monkeypatch.setattr("petlab.independence.NULL_DRAWS", 999)
+    monkeypatch.setattr("petlab.algorithms.independence.NULL_DRAWS", 999)
     noise = Noise("laplace", 1 / epsilon)
 
     def private(table: np.ndarray, seed: int) -> float:
@@ -499,7 +501,7 @@ def test_naive_chi2_on_noisy_counts_does_not_hold_its_level(
 
 def test_gaussian_noise_is_tested_against_its_own_null(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other mechanism holds the level too."""
-    monkeypatch.setattr("petlab.independence.NULL_DRAWS", 499)
+    monkeypatch.setattr("petlab.algorithms.independence.NULL_DRAWS", 499)
     noise = Noise("gaussian", 10.0)
 
     def private(table: np.ndarray, seed: int) -> float:
@@ -532,7 +534,7 @@ def test_private_chi2_holds_its_level_on_sparse_tables(
     monkeypatch: pytest.MonkeyPatch, design: tuple, noise: Noise
 ) -> None:
     """Where margins are drowned by noise: rare levels, rare diseases, few people."""
-    monkeypatch.setattr("petlab.independence.NULL_DRAWS", 399)
+    monkeypatch.setattr("petlab.algorithms.independence.NULL_DRAWS", 399)
     people, rows, columns = design
     rng = np.random.default_rng(8)
     shape = (len(rows), len(columns))

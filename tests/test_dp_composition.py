@@ -20,21 +20,22 @@ from scipy import stats
 from studies import evaluated, public_of, records_of, spread
 from test_he import ciphertexts
 
-from petlab import registry
-from petlab.accountant import Event, noise_multiplier, total_epsilon
-from petlab.contribution import Contribution
+from petlab.algorithms.perceptron.network import GradientRows, initial_parameters
+from petlab.core.contribution import Contribution
+from petlab.core.ops import Op
+from petlab.core.party import AGGREGATOR, ANALYST, OWNERS, SERVER, Shard
+from petlab.core.plan import Plan, Public
+from petlab.core.release import Exposure
+from petlab.core.rows import Dense
+from petlab.core.session import Opening, Session
+from petlab.core.settings import Setting
+from petlab.core.task import Answer, Program, program
+from petlab.core.technique import Run
 from petlab.errors import Unsupported, UsageError
-from petlab.evaluator import evaluate
-from petlab.ops import Op
-from petlab.party import AGGREGATOR, ANALYST, OWNERS, SERVER, Shard
-from petlab.perceptron import GradientRows, initial_parameters
-from petlab.plan import Plan, Public
-from petlab.release import Exposure
-from petlab.result import Cell, Setting, Status
-from petlab.rows import Dense
-from petlab.session import Opening, Session
-from petlab.task import Answer, Program, program
-from petlab.technique import Run
+from petlab.metering.accountant import Event, noise_multiplier, total_epsilon
+from petlab.running import registry
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell, Status
 from petlab.techniques.dp.calibration import Calibration, Settings
 from petlab.techniques.dp.release import NoiseRelease
 

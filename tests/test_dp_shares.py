@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 from scipy import signal, stats
 
-from petlab import noise as noise_module
-from petlab.accountant import gaussian_multiplier
-from petlab.budget import Budget
-from petlab.contribution import Contribution
-from petlab.decision import decide, parse_requirements
+from petlab.core.claims import Guarantee
+from petlab.core.contribution import Contribution
+from petlab.core.party import OWNERS
+from petlab.core.plan import Plan, Public
+from petlab.core.release import Exposure
+from petlab.core.rows import Dense
+from petlab.core.settings import Setting
+from petlab.deciding import decide, parse_requirements
 from petlab.errors import UsageError
-from petlab.evaluator import evaluate
-from petlab.party import OWNERS
-from petlab.plan import Plan, Public
-from petlab.release import Exposure
-from petlab.result import Cell, Guarantee, Setting, Status
-from petlab.rows import Dense
+from petlab.metering.accountant import gaussian_multiplier
+from petlab.running.budget import Budget
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell, Status
+from petlab.techniques.dp import noise as noise_module
 from petlab.techniques.dp.calibration import DELTA_MAX, GRID_STEPS, Calibration, Settings
 from petlab.techniques.dp.release import NoiseRelease
 

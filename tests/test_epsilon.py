@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from petlab.epsilon import epsilon_study
+from petlab.algorithms.perceptron.network import (
+    GradientRows,
+    initial_parameters,
+    outputs,
+    parameter_count,
+)
+from petlab.algorithms.perceptron.reference import _network, _transposed
+from petlab.deciding.epsilon import epsilon_study
 from petlab.errors import UsageError
-from petlab.evaluator import evaluate
-from petlab.perceptron import GradientRows, initial_parameters, outputs, parameter_count
-from petlab.report.epsilon import certainty
-from petlab.result import Cell
-from petlab.torch_reference import _network, _transposed
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell
+from petlab.study.epsilon import certainty
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +122,7 @@ def test_a_convolutional_network_trains_under_differential_privacy():
     result = evaluate(Cell("deep", technique="dp", dataset="digits", settings=settings))
     assert result.quality["accuracy"].value > 0.6
     assert result.guarantee.epsilon is None, "its noise can be repeated"
-    from petlab.prepared import dataset_of, plan_cell, prepare
+    from petlab.running.prepared import dataset_of, plan_cell, prepare
 
     prepared = prepare(Cell("deep", technique="dp", dataset="digits", settings=settings))
     unseeded = prepare(

@@ -16,8 +16,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import epsilon_outside as outside  # type: ignore[import-not-found]
 
-from petlab import independence
-from petlab.noise import NoiseStream
+from petlab.algorithms import independence
+from petlab.techniques.dp.noise import NoiseStream
 
 ALPHA = 1e-7
 """A bound that is too high once in ten million is no flaky test."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from petlab.accountant import gaussian_epsilon
-from petlab.noise import NoiseStream
+from petlab.metering.accountant import gaussian_epsilon
+from petlab.techniques.dp.noise import NoiseStream
 from petlab.techniques.mpc.streams import Stream
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"

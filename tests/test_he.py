@@ -19,12 +19,12 @@ from studies import (
     spread,
 )
 
-from petlab import registry
-from petlab.aggregation import Bound
+from petlab.core.aggregation import Bound
+from petlab.core.party import SERVER, Shard
+from petlab.core.plan import Public
+from petlab.core.session import Opening, Session
 from petlab.errors import DataError, OutOfRange, ProtocolError, UsageError
-from petlab.party import SERVER, Shard
-from petlab.plan import Public
-from petlab.session import Opening, Session
+from petlab.running import registry
 from petlab.techniques.he import counts, records
 from petlab.techniques.he.keys import KeyPair, PublicKey, frame, unframe
 from petlab.techniques.he.sums import PLAIN_MODULUS, SUMS, ReadableSums

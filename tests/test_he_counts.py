@@ -306,9 +306,9 @@ def test_what_is_sent_has_no_secret_key() -> None:
     import seal
     from studies import records_of
 
-    from petlab import registry
-    from petlab.party import Shard
-    from petlab.session import Opening
+    from petlab.core.party import Shard
+    from petlab.core.session import Opening
+    from petlab.running import registry
 
     task = registry.find_task("chi2")
     records = records_of("chi2", "apoe", task.settings())

@@ -6,7 +6,7 @@ import ast
 import graphlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +16,11 @@ PACKAGE = ROOT / "petlab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {"torch", "tenseal", "flwr", "sklearn", "pandas", "scipy", "matplotlib", "crypten"}
 
-EVALUATION = {
-    *("evaluator", "registry", "store", "prepared", "placement", "exposure", "releasing"),
-}
-FACES = {
-    *("__main__", "api", "tables", "sweep", "report", "draft", "doctor", "listing", "bench"),
-    *("literals", "charts", "audit", "planning", "epsilon", "cli", "diff", "notebook", "cluster"),
-    *("comparing", "decision", "scaling", "attacks"),
-}
-"""What people call: above everything, and free to use it."""
-SHOWS_ITSELF = {("result", "tables")}
-"""A notebook prints a result by itself: the one arrow that points up, inside a function."""
+ROOMS = (
+    *("errors", "metering", "data", "core", "algorithms", "tasks", "techniques", "running"),
+    *("study", "attacks", "deciding", "report", "cli", "__main__"),
+)
+"""From the ground up; tasks and techniques stand side by side, one file or folder each."""
 
 
 def module_of(path: Path) -> str:
@@ -35,19 +29,19 @@ def module_of(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
-def layer(module: str) -> int:
-    """Height of a module: 0 the waist and below it, 1 the grid, 2 evaluation, 3 the faces."""
-    top = module.partition(".")[0]
-    if top in ("tasks", "techniques") and "." in module:
-        return 1
-    return 2 if top in EVALUATION else 3 if top in FACES else 0
+def room(module: str) -> str:
+    """The room that a module stands in."""
+    return module.partition(".")[0]
 
 
-def imports(path: Path, *, lazy: bool) -> Iterator[str]:
-    """Modules of the package that a file imports; inside functions too if `lazy`."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = ast.walk(tree) if lazy else iter(tree.body)
-    for node in nodes:
+def height(module: str) -> int:
+    """Place of its room; tasks are as high as techniques."""
+    return ROOMS.index("techniques" if room(module) == "tasks" else room(module))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules of the package that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (a.name[7:] for a in node.names if a.name.startswith("petlab."))
         elif isinstance(node, ast.ImportFrom) and node.level:
@@ -67,9 +61,9 @@ def is_module(name: str) -> bool:
     return path.with_suffix(".py").exists() or path.is_dir()
 
 
-def arrows(*, lazy: bool) -> list[tuple[str, str]]:
-    """All (importer, imported) pairs."""
-    return [(module_of(p), found) for p in FILES for found in imports(p, lazy=lazy)]
+def arrows() -> list[tuple[str, str]]:
+    """All (importer, imported) pairs, without what the package's own top looks up for users."""
+    return [(module_of(p), found) for p in FILES for found in imports(p) if module_of(p)]
 
 
 def package_of(module: str) -> str:
@@ -77,38 +71,59 @@ def package_of(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
+def circle(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Names that import each other in a circle, or none."""
+    graph: dict[str, set[str]] = {}
+    for importer, imported in pairs:
+        if importer != imported:
+            graph.setdefault(importer, set()).add(imported)
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
 def test_the_reader_of_imports_sees_the_known_ones() -> None:
     """The arrows that everybody can point at are found, so that the tests below can fail."""
-    found = set(arrows(lazy=True))
+    found = set(arrows())
     assert ("techniques.he.technique", "techniques.he.keys") in found
-    assert ("prepared", "registry") in found
-    assert ("tasks.chi2", "session") in found
-    assert ("result", "tables") in found or not (PACKAGE / "tables.py").exists()
+    assert ("running.prepared", "running.registry") in found
+    assert ("tasks.chi2", "core.session") in found
+    assert ("cli.cells", "running.run") in found, "imports inside functions count"
+    assert circle([("a", "b"), ("b", "c"), ("c", "a")])
+
+
+def test_the_package_has_the_rooms_of_the_list_and_nothing_else() -> None:
+    """What stands at the top is what the list names, and at most 16 entries."""
+    entries = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert {name.removesuffix(".py") for name in entries} == {*ROOMS, "__init__", "py.typed"}
+    assert len(entries) <= 16
 
 
 def test_no_arrow_points_up() -> None:
-    """The waist knows no task, the grid no evaluator, and the evaluator no command line."""
-    upward = {(a, b) for a, b in arrows(lazy=True) if a and layer(b) > layer(a)}
-    assert upward <= SHOWS_ITSELF
+    """A room imports what stands below it, inside functions too."""
+    assert [(a, b) for a, b in arrows() if height(b) > height(a)] == []
 
 
 def test_tasks_and_techniques_do_not_know_each_other() -> None:
     """No task imports a technique or a task, no technique another technique or a task."""
+    grid = height("techniques")
     sideways = [
         (a, b)
-        for a, b in arrows(lazy=True)
-        if layer(a) == 1 and layer(b) == 1 and package_of(a) != package_of(b)
+        for a, b in arrows()
+        if height(a) == height(b) == grid
+        and "." in a
+        and "." in b
+        and package_of(a) != package_of(b)
     ]
     assert sideways == []
 
 
-def test_modules_import_each_other_in_one_direction() -> None:
-    """At import time there is no cycle."""
-    graph: dict[str, set[str]] = {}
-    for importer, imported in arrows(lazy=False):
-        if importer:
-            graph.setdefault(importer, set()).add(imported)
-    assert list(graphlib.TopologicalSorter(graph).static_order())
+def test_no_files_and_no_rooms_import_each_other_in_a_circle() -> None:
+    """Neither when petlab is imported nor later, inside functions."""
+    assert circle(arrows()) == []
+    assert circle((room(a), room(b)) for a, b in arrows()) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

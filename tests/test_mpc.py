@@ -30,28 +30,28 @@ from mpc_parties import (
 from scipy import special
 from studies import public_of, records_of, spread
 
-from petlab import registry
-from petlab.contribution import Contribution
+from petlab.core.arrays import Protected
+from petlab.core.contribution import Contribution
+from petlab.core.ops import Op
+from petlab.core.party import ANALYST, DEALER, Shard
+from petlab.core.plan import Plan, Public
+from petlab.core.rows import OwnerTotal
+from petlab.core.session import Opening
+from petlab.core.task import Answer, program
 from petlab.errors import OutOfRange, ProtocolError, UsageError
-from petlab.ops import Op
-from petlab.party import ANALYST, DEALER, Shard
-from petlab.plan import Plan, Public
-from petlab.protected import Protected
-from petlab.rows import OwnerTotal
-from petlab.session import Opening
-from petlab.task import Answer, program
+from petlab.metering.transcript import Transcript
+from petlab.running import registry
 from petlab.techniques.cleartext import CleartextSession
 from petlab.techniques.mpc.cluster import Cluster
-from petlab.techniques.mpc.commands import Command
 from petlab.techniques.mpc.crypten import compat
 from petlab.techniques.mpc.crypten.ring import Ring, Shared
 from petlab.techniques.mpc.crypten.tuples import Dealer, Tuples
-from petlab.techniques.mpc.hub import Event
-from petlab.techniques.mpc.replay import Replay
 from petlab.techniques.mpc.session import SharedSession
 from petlab.techniques.mpc.streams import Stream, expanded, joined, split
 from petlab.techniques.mpc.technique import MultipartyComputation
-from petlab.transcript import Transcript
+from petlab.techniques.mpc.traffic.commands import Command
+from petlab.techniques.mpc.traffic.hub import Event
+from petlab.techniques.mpc.traffic.replay import Replay
 
 pytestmark = pytest.mark.slow
 

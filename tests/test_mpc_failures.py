@@ -30,20 +30,21 @@ from mpc_parties import (
     wait_until,
 )
 
-from petlab import registry
 from petlab.errors import ProtocolError, UsageError
-from petlab.evaluator import evaluate
-from petlab.result import Cell, Result, Status
+from petlab.running import registry
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell, Result, Status
 from petlab.techniques.mpc import cluster as clusters
-from petlab.techniques.mpc import hub as hubs
-from petlab.techniques.mpc import links, party
+from petlab.techniques.mpc import party
 from petlab.techniques.mpc.cluster import Cluster
 from petlab.techniques.mpc.committee import Committee
-from petlab.techniques.mpc.hub import Hub
-from petlab.techniques.mpc.links import GREETING_S, Link, PeerLost
-from petlab.techniques.mpc.meeting import AT_ONCE, Door
 from petlab.techniques.mpc.party import ANALYST_LINK
 from petlab.techniques.mpc.technique import Settings
+from petlab.techniques.mpc.traffic import hub as hubs
+from petlab.techniques.mpc.traffic import links
+from petlab.techniques.mpc.traffic.hub import Hub
+from petlab.techniques.mpc.traffic.links import GREETING_S, Link, PeerLost
+from petlab.techniques.mpc.traffic.meeting import AT_ONCE, Door
 
 pytestmark = pytest.mark.slow
 

@@ -17,21 +17,21 @@ import pytest
 from studies import evaluated
 from test_contract import QUICK, crosstab
 
-from petlab import wire
-from petlab.dataset import find_dataset
+from petlab.core.party import ANALYST, Shard
+from petlab.core.plan import Plan, Public
+from petlab.core.session import Opening
+from petlab.data.dataset import find_dataset
 from petlab.errors import MissingPackage, OutOfRange, ProtocolError
-from petlab.evaluator import evaluate
-from petlab.party import ANALYST, Shard
-from petlab.plan import Plan, Public
-from petlab.result import Cell, Result, Status
-from petlab.session import Opening
+from petlab.metering import wire
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell, Result, Status
 from petlab.techniques.mpc import streams
-from petlab.techniques.mpc.commands import Command
-from petlab.techniques.mpc.hub import Event
 from petlab.techniques.mpc.session import SharedSession
 from petlab.techniques.mpc.spu import environment
 from petlab.techniques.mpc.spu.traffic import TOGETHER, expanded
 from petlab.techniques.mpc.technique import MultipartyComputation, Settings
+from petlab.techniques.mpc.traffic.commands import Command
+from petlab.techniques.mpc.traffic.hub import Event
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from petlab.dataset import Dataset, find_dataset
-from petlab.evaluator import evaluate
-from petlab.ops import Op
-from petlab.registry import tasks
-from petlab.result import Cell, Status
-from petlab.summing import Summing
-from petlab.task import Placement
+from petlab.core.ops import Op
+from petlab.core.summing import Summing
+from petlab.core.task import Placement
+from petlab.data.dataset import Dataset, find_dataset
+from petlab.running.evaluator import evaluate
+from petlab.running.registry import tasks
+from petlab.running.result import Cell, Status
 from petlab.techniques.dp import release
 
 PROGRAMS = [
@@ -125,7 +125,7 @@ def test_samples_change_by_one_record(dataset: str, rows: int, seen: Seen, tmp_p
 def test_batches_are_drawn_by_a_coin_for_each_record() -> None:
     """Under differential privacy a batch holds each record independently of all others."""
     stream = release.NoiseStream(insecure_seed=5)
-    from petlab.party import Shard
+    from petlab.core.party import Shard
 
     shard = Shard("owner-1", 400, {"x": np.arange(400)})
     drawn = np.zeros((300, 400), bool)
@@ -166,7 +166,7 @@ def test_only_privacy_takes_owners_as_they_come(
     again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everybody else draws until nobody starves."""
-    from petlab import placement
+    from petlab.running import placement
 
     asked = []
     original = placement.partition

@@ -11,11 +11,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from petlab.api import check_parameters
-from petlab.epsilon import PARAMETERS as EPSILON_PARAMETERS
+from petlab.deciding.epsilon import PARAMETERS as EPSILON_PARAMETERS
 from petlab.errors import UsageError
-from petlab.registry import tasks
-from petlab.result import Cell
+from petlab.running.registry import tasks
+from petlab.running.result import Cell
+from petlab.running.run import check_parameters
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))

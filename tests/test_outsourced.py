@@ -14,25 +14,25 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from studies import evaluated, public_of, records_of, spread
 
-from petlab import registry
-from petlab.dataset import find_dataset
-from petlab.errors import OutOfRange, ProtocolError, Unsupported, UsageError
-from petlab.inverse import balance, inverse, scaling, solve_protected
-from petlab.logistic import with_intercept
-from petlab.ops import Op
-from petlab.partition import split
-from petlab.party import Shard
-from petlab.perceptron import initial_parameters, outputs
-from petlab.plan import Plan, Public
-from petlab.protected_training import (
+from petlab.algorithms.linear import balance, inverse, scaling, solve_protected
+from petlab.algorithms.logistic import with_intercept
+from petlab.algorithms.perceptron.network import initial_parameters, outputs
+from petlab.algorithms.perceptron.protected import (
     GRADIENT_SCALE,
     ProtectedOptimizer,
     gradients,
     layer_matrices,
 )
-from petlab.result import Cell, Status
-from petlab.session import Opening, Session
-from petlab.task import Answer, Records
+from petlab.core.ops import Op
+from petlab.core.party import Shard
+from petlab.core.plan import Plan, Public
+from petlab.core.session import Opening, Session
+from petlab.core.task import Answer, Records
+from petlab.data.dataset import find_dataset
+from petlab.data.partition import split
+from petlab.errors import OutOfRange, ProtocolError, Unsupported, UsageError
+from petlab.running import registry
+from petlab.running.result import Cell, Status
 
 TECHNIQUES = [registry.find_technique("cleartext"), FixedPoint()]
 BY_NAME = [pytest.param(technique, id=technique.name) for technique in TECHNIQUES]

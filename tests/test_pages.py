@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from petlab.__main__ import command_parser
-from petlab.registry import techniques
+from petlab.running.registry import techniques
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"

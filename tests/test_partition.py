@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petlab.assignment import coins, record_keys
+from petlab.data.assignment import coins, record_keys
+from petlab.data.partition import Traits, partition, split
 from petlab.errors import DataError, UsageError
-from petlab.partition import Traits, partition, split
 
 LABELS = np.random.default_rng(0).integers(0, 3, 600)
 KEYS = record_keys([np.random.default_rng(1).normal(size=600)])

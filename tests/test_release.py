@@ -14,13 +14,20 @@ import pytest
 
 from petlab import Budget, run
 from petlab.__main__ import main
-from petlab.dataset import find_dataset
+from petlab.data.dataset import find_dataset
 from petlab.errors import UsageError
-from petlab.evaluator import evaluate
-from petlab.prepared import encoded_records, prepare
-from petlab.registry import tasks
-from petlab.result import EVALUATION, RELEASE, Cell, Result, Status
-from petlab.tables import summary_html, summary_text
+from petlab.running.evaluator import evaluate
+from petlab.running.prepared import encoded_records, prepare
+from petlab.running.registry import tasks
+from petlab.running.result import (
+    EVALUATION,
+    RELEASE,
+    Cell,
+    Result,
+    Status,
+    summary_html,
+    summary_text,
+)
 
 CELLS = [
     Cell(task, "sums", technique, "heart", settings={"epsilon": 1.0, **more})
@@ -85,7 +92,7 @@ def test_a_release_has_no_truth_beside_it(cell: Cell) -> None:
 
 def _owners(cell: Cell) -> list[np.ndarray]:
     """Records of each owner, as the run placed them."""
-    from petlab.partition import Traits, partition
+    from petlab.data.partition import Traits, partition
 
     prepared = prepare(Cell(**{**vars(cell), "release": True}))
     records = encoded_records(prepared, find_dataset(cell.dataset))
@@ -95,7 +102,7 @@ def _owners(cell: Cell) -> list[np.ndarray]:
 
 def test_whatever_a_result_holds_is_taken_out() -> None:
     """Also from a result that was scored, by whatever way it came here."""
-    from petlab.releasing import released as stripped
+    from petlab.running.releasing import released as stripped
 
     evaluation = evaluate(CELLS[3])
     assert evaluation.quality and evaluation.exposure and evaluation.phases
@@ -166,7 +173,7 @@ def test_a_release_fits_on_all_records(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
             type(task), "reference", lambda *a: pytest.fail("the truth was computed")
         )
-    from petlab import evaluator
+    from petlab.running import evaluator
 
     execute = evaluator._execute
 
@@ -181,7 +188,7 @@ def test_a_release_fits_on_all_records(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_why_a_release_failed_is_not_released(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error's text can hold a value."""
-    from petlab import evaluator
+    from petlab.running import evaluator
 
     def failing(*_: Any) -> Any:
         raise ValueError("patient 17 has 3.14")

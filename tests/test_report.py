@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from petlab.core.claims import Cost, Guarantee, Metric
 from petlab.errors import UsageError
 from petlab.report import write_report
-from petlab.result import Cell, Cost, Guarantee, Metric, Result, Status
+from petlab.running.result import Cell, Result, Status
 
 AUC = {"cleartext": [0.90, 0.88, 0.91], "dp": [0.80, 0.84, 0.79], "he": [0.90, 0.88, 0.91]}
 HOSTILE = '<script>alert("x")</script> & "quotes"'

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from petlab.decision import Prices, parse_requirements
+from petlab.core.claims import Cost, Guarantee, Metric
+from petlab.deciding import Prices, parse_requirements
 from petlab.errors import UsageError
-from petlab.registry import support, tasks, technique_names
-from petlab.report import _decision, columns, language, pdf, plain, words, write_report
+from petlab.report import _decision, columns, pdf, plain, write_report
 from petlab.report.document import Document
-from petlab.report.language import sentences, speaking
 from petlab.report.sections import assemble
-from petlab.report.study import Study
-from petlab.report.titles import technique_title
 from petlab.report.typeset import Typeset, typeset
-from petlab.result import Cell, Cost, Guarantee, Metric, Result, Status
+from petlab.running.registry import support, tasks, technique_names
+from petlab.running.result import Cell, Result, Status
+from petlab.study import language, words
+from petlab.study.blocks import Study
+from petlab.study.language import sentences, speaking
+from petlab.study.titles import technique_title
 
 ROOT = Path(__file__).resolve().parents[1]
 ENGLISH = re.compile(r"\b[A-Za-z]{2,} [a-z]{2,} [a-z]{2,}\b")

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from petlab.perceptron import GradientRows, initial_parameters
-from petlab.rows import Cells, Dense, Gram, Outer, OwnerTotal, Rows, Stack, symmetric
+from petlab.algorithms.perceptron.network import GradientRows, initial_parameters
+from petlab.core.rows import Cells, Dense, Gram, Outer, OwnerTotal, Rows, Stack, symmetric
 
 NUMBERS = st.floats(-100, 100, allow_subnormal=False)
 
@@ -124,7 +124,7 @@ def test_optimizer_steps_are_torchs(name: str) -> None:
     """Heavy-ball SGD and Adam as torch.optim has them, over ten steps."""
     import torch
 
-    from petlab.optimizer import Optimizer
+    from petlab.algorithms.perceptron.sums import Optimizer
 
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=5), rng.normal(size=(10, 5))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petlab.sampling import batch, steps_per_epoch
+from petlab.core.batches import batch, steps_per_epoch
 
 RATES = st.floats(0.01, 1.0)
 SEEDS = st.tuples(st.integers(0, 1000), st.sampled_from(["owner-1", "owner-2"]))

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from petlab.__main__ import main
-from petlab.dataset import find_dataset
+from petlab.data.dataset import find_dataset
+from petlab.data.subset import sample
+from petlab.deciding.scaling.design import Design, design
+from petlab.deciding.scaling.law import GROWTH, plausible
+from petlab.deciding.scaling.model import Extrapolated, extrapolate
+from petlab.deciding.scaling.rounds import extrapolate_costs
 from petlab.errors import DataError, UsageError
-from petlab.evaluator import evaluate
-from petlab.result import Cell, Status
-from petlab.sampled import sample
-from petlab.scaling.design import Design, design
-from petlab.scaling.law import GROWTH, plausible
-from petlab.scaling.model import Extrapolated, extrapolate
-from petlab.scaling.rounds import extrapolate_costs
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell, Status
 
 BASE = Cell("logreg", technique="he", dataset="german_credit")
 SIZES = (250.0, 500.0, 1000.0)

@@ -15,9 +15,9 @@ import nbformat
 import pytest
 
 from petlab.errors import UsageError
-from petlab.result import Cell, Result, Status
-from petlab.store import Store, StoreError, read_results
-from petlab.sweep import Sweep, _alone, read_sweep, run_sweep
+from petlab.running.result import Cell, Result, Status
+from petlab.running.store import Store, StoreError, read_results
+from petlab.running.sweep import Sweep, _alone, read_sweep, run_sweep
 
 REPOSITORY = Path(__file__).parents[1]
 NOTEBOOKS = REPOSITORY / "notebooks"
@@ -50,7 +50,7 @@ def edited_notebook(folder: Path, name: str, change) -> None:
 
 def test_smoke_sweep_is_readable_and_names_every_supported_pair():
     """The shipped sweep has each supported program and technique at least once."""
-    from petlab.listing import support_matrix
+    from petlab.cli.listing import support_matrix
 
     cells = read_sweep(NOTEBOOKS / "sweeps" / "smoke.yml").cells
     asked = {(c.task, c.program, c.technique) for c in cells}
@@ -60,7 +60,7 @@ def test_smoke_sweep_is_readable_and_names_every_supported_pair():
 
 def test_full_sweep_has_every_supported_pair_on_three_seeds_and_several_tables():
     """The nightly sweep is readable; pairs that image data would make huge run on fewer tables."""
-    from petlab.listing import support_matrix
+    from petlab.cli.listing import support_matrix
 
     cells = read_sweep(NOTEBOOKS / "sweeps" / "full.yml").cells
     assert 1000 < len(cells) < 4000

@@ -38,16 +38,18 @@ from tee_machines import (
 )
 from threadpoolctl import threadpool_limits
 
-from petlab import tasks, wire
+from petlab import tasks
+from petlab.attacks.enclave.memory_reading import REFUSED, read_memory, search_in
+from petlab.core.party import Shard
+from petlab.core.plan import Public
+from petlab.core.session import Opening
+from petlab.core.task import Program
+from petlab.core.technique import Run
 from petlab.errors import PetlabError, ProtocolError
-from petlab.evaluator import evaluate
-from petlab.party import Shard
-from petlab.plan import Public
-from petlab.registry import find_task, find_technique
-from petlab.result import Cell, Status
-from petlab.session import Opening
-from petlab.task import Program
-from petlab.technique import Run
+from petlab.metering import wire
+from petlab.running.evaluator import evaluate
+from petlab.running.registry import find_task, find_technique
+from petlab.running.result import Cell, Status
 from petlab.techniques.tee import errors
 from petlab.techniques.tee.attestation import Manufacturer
 from petlab.techniques.tee.deployment import Machine
@@ -55,7 +57,6 @@ from petlab.techniques.tee.entry import Measured
 from petlab.techniques.tee.isolation import NAMESPACES, wrapped
 from petlab.techniques.tee.liveness import BEAT_S
 from petlab.techniques.tee.measurement import measure
-from petlab.techniques.tee.memory_reading import REFUSED, read_memory, search_in
 
 pytestmark = pytest.mark.slow
 
@@ -559,7 +560,7 @@ COORDINATOR = """
 import sys
 sys.path.insert(0, {tests!r})
 from tee_machines import Study, opening_of
-from petlab.registry import find_task
+from petlab.running.registry import find_task
 opening = opening_of("logreg", "sums", method="gradient", iterations=200_000)
 study = Study(opening, find_task("logreg").programs["sums"])
 study.launch()

@@ -23,16 +23,17 @@ from tee_machines import (
     signed_by,
 )
 
-from petlab import wire
-from petlab.aggregation import Bound
+from petlab.core.aggregation import Bound
+from petlab.core.summing import Summing
 from petlab.errors import OutOfRange, ProtocolError
-from petlab.meter import Meter
-from petlab.registry import find_task
-from petlab.summing import Summing
+from petlab.metering import wire
+from petlab.metering.meter import Meter
+from petlab.running.registry import find_task, tasks
 from petlab.techniques.tee import errors, measurement
 from petlab.techniques.tee.aggregation import AttestedSums, SealedSums
 from petlab.techniques.tee.attestation import Manufacturer, Quote, digest
 from petlab.techniques.tee.channel import reading, seal, signing, unseal
+from petlab.techniques.tee.configuration import ENTRY, START
 from petlab.techniques.tee.deployment import Machine, Parties
 from petlab.techniques.tee.enclave import ANSWER, CONTRIBUTION, RECORDS
 from petlab.techniques.tee.measurement import measure
@@ -243,11 +244,27 @@ def test_source_of_the_closure_is_measured(
     assert measure(*agreed) in study.policy.measurements
     (copy / "cli_notes.py").write_text("unused = True\n")
     assert measure(*agreed) in study.policy.measurements  # nobody imports it
-    for name in ("tasks/chi2.py", "independence.py", "wire.py", "techniques/tee/enclave.py"):
+    inside = ("algorithms/independence.py", "metering/wire.py", "techniques/tee/enclave.py")
+    for name in ("tasks/chi2.py", *inside):
         text = (copy / name).read_text()
         (copy / name).write_text(text + "\n")
         assert measure(*agreed) not in study.policy.measurements, name
         (copy / name).write_text(text)
+
+
+@pytest.mark.parametrize("task", sorted(tasks()))
+def test_the_closure_is_what_a_program_needs_and_nothing_else(task: str) -> None:
+    """What makes reports, commands or decisions is no part of an enclave's identity."""
+    program = f"petlab.tasks.{task}"
+    guard = "petlab.techniques.dp.release"
+    found = set(measurement.sources((START, ENTRY, program, guard)))
+    inside = {".".join(name.split(".")[:3]) for name in found if "techniques." in name}
+    assert inside == {"petlab.techniques.dp", "petlab.techniques.tee"}
+    rooms = {name.split(".")[1] for name in found if "." in name}
+    below = {"errors", "metering", "data", "core", "algorithms", "tasks", "techniques"}
+    assert rooms == below
+    assert {name for name in found if name.startswith("petlab.tasks.")} == {program}
+    assert len(found) < 65
 
 
 def test_program_that_cannot_be_measured_is_refused(study: Study) -> None:

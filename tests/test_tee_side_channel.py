@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from petlab.dataset import find_dataset
-from petlab.features import as_category
+from petlab.attacks.enclave.controlled_channel import attack, recover, steps, watch
+from petlab.attacks.enclave.oblivious import COMPILED, VERSIONS, cost_of_obliviousness, efforts
+from petlab.attacks.enclave.side_channel import watched
+from petlab.attacks.enclave.trace import LINE, PAGE, AddressSpace
+from petlab.data.dataset import find_dataset
+from petlab.data.features import as_category
 from petlab.techniques.tee import hardware
-from petlab.techniques.tee.controlled_channel import attack, recover, steps, watch
-from petlab.techniques.tee.oblivious import COMPILED, VERSIONS, cost_of_obliviousness, efforts
-from petlab.techniques.tee.side_channel import watched
-from petlab.techniques.tee.trace import LINE, PAGE, AddressSpace
 
 UNITS = pytest.mark.parametrize("unit", [PAGE, LINE])
 LEVELS = (3, 2, 5, 40)

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from petlab.errors import ProtocolError
-from petlab.meter import Meter
-from petlab.network import LAN, WAN, Link, Timeline
-from petlab.transcript import SecureLink, Transcript
+from petlab.metering.meter import Meter
+from petlab.metering.network import LAN, WAN, Link, Timeline
+from petlab.metering.transcript import SecureLink, Transcript
 
 SECRET = b"s" * 32
 SLOW = Link("slow", bits_per_s=8000.0, latency_s=0.5)

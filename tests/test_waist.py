@@ -17,8 +17,15 @@ import pytest
 import toy_programs as toys
 from studies import evaluated, payloads, public_of, records_of, spread
 
-from petlab import registry, tasks, techniques, wire
-from petlab.contribution import Contribution, qualified_name, resolve
+from petlab import tasks, techniques
+from petlab.core.claims import Guarantee
+from petlab.core.contribution import Contribution, qualified_name, resolve
+from petlab.core.party import ANALYST, SERVER, Shard
+from petlab.core.plan import Plan, Public
+from petlab.core.rows import Dense
+from petlab.core.session import Opening, Session
+from petlab.core.task import Answer, Program
+from petlab.core.technique import Run, Technique
 from petlab.errors import (
     OutOfRange,
     PlanExceeded,
@@ -26,16 +33,12 @@ from petlab.errors import (
     Unsupported,
     UsageError,
 )
-from petlab.evaluator import evaluate
-from petlab.party import ANALYST, SERVER, Shard
-from petlab.plan import Plan, Public
-from petlab.result import Cell, Guarantee, Status
-from petlab.rows import Dense
-from petlab.session import Opening, Session
-from petlab.task import Answer, Program
-from petlab.technique import Run, Technique
+from petlab.metering import wire
+from petlab.metering.transcript import Transcript
+from petlab.running import registry
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell, Status
 from petlab.techniques.cleartext import CleartextSession
-from petlab.transcript import Transcript
 
 FEATURES = ("a", "b", "c")
 ACCUMULATING = ["cleartext", "he"]
@@ -400,14 +403,14 @@ def test_contribution_without_a_bound_is_refused(bound: float) -> None:
 # Dropping one file in.
 
 TASK_FILE = '''
-from petlab.contribution import Contribution
-from petlab.ops import Op
-from petlab.party import ANALYST
-from petlab.plan import Plan, Public
-from petlab.result import Metric
-from petlab.rows import Cells
-from petlab.task import Answer, Records, Task, program
-from petlab.technique import NoSettings
+from petlab.core.contribution import Contribution
+from petlab.core.ops import Op
+from petlab.core.party import ANALYST
+from petlab.core.plan import Plan, Public
+from petlab.core.claims import Metric
+from petlab.core.rows import Cells
+from petlab.core.task import Answer, Records, Task, program
+from petlab.core.technique import NoSettings
 
 import numpy as np
 
@@ -449,7 +452,7 @@ class Counting(Task):
 '''
 
 TECHNIQUE_FILE = """
-from petlab.technique import Technique
+from petlab.core.technique import Technique
 from petlab.techniques.cleartext import CleartextSession
 
 

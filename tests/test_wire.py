@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from petlab import wire
 from petlab.errors import ProtocolError
+from petlab.metering import wire
 
 KINDS = ["f8", "f4", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "b1", ">f8", ">i4"]
 ARRAYS = st.sampled_from(KINDS).flatmap(

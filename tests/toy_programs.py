@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from petlab.contribution import Contribution, State
-from petlab.ops import Op
-from petlab.party import ANALYST, SERVER, Memory, Shard
-from petlab.plan import Plan, Public
-from petlab.rows import Dense, OwnerTotal
-from petlab.session import Session
-from petlab.task import Answer, program
+from petlab.core.contribution import Contribution, State
+from petlab.core.ops import Op
+from petlab.core.party import ANALYST, SERVER, Memory, Shard
+from petlab.core.plan import Plan, Public
+from petlab.core.rows import Dense, OwnerTotal
+from petlab.core.session import Session
+from petlab.core.task import Answer, program
 
 WEIGHT_MAX = 8.0
 RATE = 0.5

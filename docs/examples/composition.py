@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from page import Page, percent, table
 
-from petlab.accountant import Event, total_epsilon
-from petlab.dataset import find_dataset
-from petlab.noise import NoiseStream
+from petlab.data.dataset import find_dataset
+from petlab.metering.accountant import Event, total_epsilon
+from petlab.techniques.dp.noise import NoiseStream
 
 MEDIAN_EPSILON = 0.5
 MEANS_EPSILON = 0.5
@@ -132,7 +132,7 @@ were {errors[0]:.1f} and {errors[1]:.1f} beats per minute, beside a difference o
 {younger.exact - older.exact:.1f} between the groups.
 
 The sum of epsilons is exact for pure epsilons and a rough bound for Gaussian noise, which
-composes more cheaply: `petlab/accountant.py` adds up 1 / z^2 there.
+composes more cheaply: `petlab/metering/accountant.py` adds up 1 / z^2 there.
 """
     return Page(
         "composition",

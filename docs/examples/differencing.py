@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from page import Page, percent, table
 
-from petlab.accountant import Event, total_epsilon
-from petlab.dataset import find_dataset
-from petlab.noise import NoiseStream
+from petlab.data.dataset import find_dataset
+from petlab.metering.accountant import Event, total_epsilon
+from petlab.techniques.dp.noise import NoiseStream
 
 AGES = {"Alice": 10, "Bob": 25, "Carry": 22}
 OLDEST = 100

@@ -7,20 +7,19 @@ from collections.abc import Iterator
 import numpy as np
 from page import Page, percent, table
 
-from petlab.attacks.naming import CANDIDATES, named
-from petlab.attacks.score import RECOVERED
-from petlab.attacks.study import (
+from petlab.attacks.gradients.naming import CANDIDATES, named
+from petlab.attacks.gradients.picture import GradientInversion, Inversion
+from petlab.attacks.gradients.score import RECOVERED
+from petlab.attacks.gradients.study import (
     BATCHES,
     VICTIMS,
-    GradientInversion,
-    Inversion,
     Target,
     gradient_inversion,
     sum_inversion,
     targets,
 )
-from petlab.attacks.view import decryptions
-from petlab.attacks.watched import watch
+from petlab.attacks.gradients.view import decryptions
+from petlab.attacks.gradients.watched import watch
 
 EPSILON = 3.0
 SEED = 1

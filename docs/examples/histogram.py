@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from page import Page, percent, table
 
-from petlab.dataset import find_dataset
-from petlab.noise import NoiseStream
+from petlab.data.dataset import find_dataset
+from petlab.techniques.dp.noise import NoiseStream
 
 EPSILONS = (10.0, 1.0, 0.1)
 SEED = 2

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from page import Page, percent, table
 
-from petlab.contribution import Noise
-from petlab.independence import independence, pearson
-from petlab.noise import NoiseStream
+from petlab.algorithms.independence import independence, pearson
+from petlab.core.contribution import Noise
+from petlab.techniques.dp.noise import NoiseStream
 
 PEOPLE = 569
 LEVEL = 0.05
@@ -95,7 +95,8 @@ A disease and a genotype, {PEOPLE} people, a 2 x 3 table. Discrete Laplace noise
 
 - **naive**: put the noisy counts into the usual chi-squared test;
 - **petlab**: compare the statistic with tables that were simulated without a dependence *and
-  with the same noise* (`petlab.independence`, after Gaboardi, Lim, Rogers, Vadhan, ICML 2016).
+  with the same noise* (`petlab.algorithms.independence`, after Gaboardi, Lim, Rogers, Vadhan,
+  ICML 2016).
 
 {REPEATS} simulated studies, tested at the 5 % level. False alarms: the disease and the genotype
 are independent, so 5 % are right ({percent(margin, 1)} either way is chance). Power: they are

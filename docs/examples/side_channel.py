@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from page import Page, percent, table
 
-from petlab.dataset import find_dataset
-from petlab.table import Table
-from petlab.techniques.tee.controlled_channel import Recovered, attack, steps, watch
-from petlab.techniques.tee.oblivious import VERSIONS, cost_of_obliviousness, naive_table
-from petlab.techniques.tee.side_channel import AB42, AB42_BINS, GENOTYPE, TAU_BINS, people
-from petlab.techniques.tee.trace import LINE, PAGE
+from petlab.attacks.enclave.controlled_channel import Recovered, attack, steps, watch
+from petlab.attacks.enclave.oblivious import VERSIONS, cost_of_obliviousness, naive_table
+from petlab.attacks.enclave.side_channel import AB42, AB42_BINS, GENOTYPE, TAU_BINS, people
+from petlab.attacks.enclave.trace import LINE, PAGE
+from petlab.data.dataset import find_dataset
+from petlab.data.table import Table
 
 SHOWN = 24
 """People in the figure."""

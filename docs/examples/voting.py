@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from page import Page, percent, table
 
-from petlab.accountant import gaussian_multiplier
-from petlab.dataset import find_dataset
-from petlab.evaluator import evaluate
-from petlab.features import encode
-from petlab.noise import NoiseStream
-from petlab.result import Cell
+from petlab.data.dataset import find_dataset
+from petlab.data.features import encode
+from petlab.metering.accountant import gaussian_multiplier
+from petlab.running.evaluator import evaluate
+from petlab.running.result import Cell
+from petlab.techniques.dp.noise import NoiseStream
 
 TEACHERS = 250
 QUESTIONS = 500
@@ -115,9 +115,10 @@ def student(epsilon: float, *, repeats: int = REPEATS) -> Student:
     """Train students on noisy votes.
 
     A record changes one teacher and so each count by at most one; all counts together are
-    `QUESTIONS` Gaussian releases of sensitivity one, composed exactly (petlab/accountant.py).
-    This is the data-independent bound of Papernot et al., Scalable Private Learning with
-    PATE, ICLR 2018; for two classes one count is all there is to release.
+    `QUESTIONS` Gaussian releases of sensitivity one, composed exactly
+    (petlab/metering/accountant.py). This is the data-independent bound of Papernot et al.,
+    Scalable Private Learning with PATE, ICLR 2018; for two classes one count is all there is
+    to release.
     """
     from sklearn.metrics import roc_auc_score
 

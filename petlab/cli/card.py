@@ -20,7 +20,7 @@ def register(add: AddCommand) -> None:
 
 
 def _card(options: argparse.Namespace) -> int:
-    from petlab.draft import draft_card
+    from petlab.data.draft import draft_card
 
     card = draft_card(
         Path(options.file), target=options.target, observed_ranges=options.observed_ranges

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from petlab.cli.command import EXIT, AddCommand
+from petlab.core.settings import parse_pairs
 from petlab.errors import PetlabError, UsageError
-from petlab.literals import parse_pairs
-from petlab.result import Cell, Result, Status
+from petlab.running.result import Cell, Result, Status
 
 
 def register(add: AddCommand) -> None:
@@ -74,7 +74,7 @@ def data_name(options: argparse.Namespace) -> str:
     """Name of the data set: the card's, where the user brought a table."""
     if not (options.data and options.card):
         return options.dataset
-    from petlab.card import read_card
+    from petlab.data.card import read_card
 
     return read_card(Path(options.card)).name
 
@@ -107,15 +107,15 @@ def _read_cells(options: argparse.Namespace) -> list[Cell]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from petlab.api import run_apart
-    from petlab.evaluator import evaluate
+    from petlab.running.evaluator import evaluate
+    from petlab.running.run import run_apart
 
     cells = _read_cells(options)
     if len(cells) > 1 and not options.json:
         raise UsageError("a list of cells prints JSON: add --json.")
     budget = None
     if options.budget:
-        from petlab.budget import Budget
+        from petlab.running.budget import Budget
 
         budget = Budget(options.budget)
     status = 0
@@ -145,20 +145,20 @@ def _print(result: Result, *, as_json: bool) -> None:
     if as_json:
         print(result.to_json())
     else:
-        from petlab.tables import summary_text
+        from petlab.running.result import summary_text
 
         print(summary_text(result))
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from petlab.planning import describe_plan
+    from petlab.cli.planning import describe_plan
 
     print(describe_plan(read_cell(options)))
     return 0
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from petlab.audit import OVERFITTING, audit
+    from petlab.attacks.canaries import OVERFITTING, audit
 
     cell = read_cell(options)
     cell = replace(cell, settings={**OVERFITTING, **cell.settings})

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Protocol
 
-from petlab.result import Status
+from petlab.running.result import Status
 
 EXIT = {
     Status.OK: 0,

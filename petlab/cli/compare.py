@@ -8,9 +8,9 @@ import json
 from petlab.cli.cells import data_name
 from petlab.cli.command import AddCommand
 from petlab.cli.scale import read_sizes, split
+from petlab.core.settings import parse_pairs
 from petlab.errors import UsageError
-from petlab.literals import parse_pairs
-from petlab.result import Status
+from petlab.running.result import Status
 
 
 def register(add: AddCommand) -> None:
@@ -52,7 +52,7 @@ def register(add: AddCommand) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from petlab.comparing import compare
+    from petlab.deciding.compare import compare
 
     if bool(options.data) != bool(options.card):
         raise UsageError("--data and --card go together. `petlab card` drafts a card.")

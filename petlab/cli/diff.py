@@ -8,7 +8,7 @@ from pathlib import Path
 
 from petlab.cli.command import AddCommand
 from petlab.errors import UsageError
-from petlab.result import Status
+from petlab.running.result import Status
 
 _EXPLAIN = """\
 Every cell of OLD is compared with the same cell of NEW. A regression is: a status that got
@@ -50,7 +50,7 @@ def register(add: AddCommand) -> None:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    from petlab import diff
+    from petlab.deciding import diff
 
     old = diff.read_side(Path(options.old))
     if options.write_baseline:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petlab.cli.command import EXIT, AddCommand
-from petlab.result import Result, Status
+from petlab.running.result import Result, Status
 
 if TYPE_CHECKING:
     from petlab.report import Written
@@ -34,10 +34,10 @@ def register(add: AddCommand) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     from petlab.cli.scale import split
-    from petlab.decision import Prices, parse_requirements
-    from petlab.literals import parse_pairs
+    from petlab.core.settings import parse_pairs
+    from petlab.deciding import Prices, parse_requirements
     from petlab.report import write_report
-    from petlab.store import read_results
+    from petlab.running.store import read_results
 
     requirements = parse_requirements(options.require)
     prices = Prices.parse(parse_pairs(split(options.price))) if options.price else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from petlab.cli.cells import add_cell, read_cell
 from petlab.cli.command import AddCommand
-from petlab.literals import parse_pairs
+from petlab.core.settings import parse_pairs
 
 
 def register(add: AddCommand) -> None:
@@ -31,8 +31,8 @@ def register(add: AddCommand) -> None:
 
 
 def _scale(options: argparse.Namespace) -> int:
-    from petlab.decision import Prices
-    from petlab.scaling import scale
+    from petlab.deciding import Prices
+    from petlab.deciding.scaling import scale
 
     prices = Prices.parse(parse_pairs(split(options.price))) if options.price else None
     found = scale(
@@ -54,7 +54,7 @@ def read_sizes(pairs: list[str]) -> dict[str, float]:
     UsageError
         A name is unknown, or a size is no whole number of at least one.
     """
-    from petlab.scaling.design import check_sizes
+    from petlab.deciding.scaling.design import check_sizes
 
     found: dict[str, Any] = dict(parse_pairs(split(pairs)))
     check_sizes(found)

@@ -27,7 +27,7 @@ def register(add: AddCommand) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from petlab.sweep import count_statuses, read_sweep, run_sweep
+    from petlab.running.sweep import count_statuses, read_sweep, run_sweep
 
     sweep = read_sweep(Path(options.sweep))
     results = run_sweep(

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petlab.errors import MissingPackage, UsageError
-from petlab.result import Result
+from petlab.running.result import Result
 
 if TYPE_CHECKING:
-    from petlab.decision import Decision, Prices, Requirement
-    from petlab.report.study import Study
+    from petlab.deciding import Decision, Prices, Requirement
+    from petlab.study.blocks import Study
 
 __all__ = ["Written", "write_report"]
 
@@ -83,10 +83,10 @@ def write_report(
         )
     from petlab.report.flat import write_flat
     from petlab.report.html import render
-    from petlab.report.language import speaking
     from petlab.report.pdf import write_pdf
     from petlab.report.sections import assemble
-    from petlab.report.study import Study
+    from petlab.study.blocks import Study
+    from petlab.study.language import speaking
 
     with speaking(language):
         study = Study(results)
@@ -108,8 +108,8 @@ def write_report(
 def _decision(
     study: Study, requirements: Iterable[Requirement], prefer: str, prices: Prices | None
 ) -> Decision:
-    from petlab.decision import decide
-    from petlab.registry import tasks
+    from petlab.deciding import decide
+    from petlab.running.registry import tasks
 
     known = tasks()
     # Results of a task that is gone are shown, but nothing can be decided from them.

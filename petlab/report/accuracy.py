@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from petlab.report import rounding, words
 from petlab.report.grid import Column, Entry, Grid, Group, head, number
-from petlab.report.interval import Estimate, estimate
-from petlab.report.language import say, sentences
-from petlab.report.study import BASELINE, Block, Study, Variant
-from petlab.report.titles import program_title
-from petlab.result import Status
+from petlab.running.result import Status
+from petlab.study import rounding, words
+from petlab.study.blocks import BASELINE, Block, Study, Variant, blocks_of, direction, shown_metrics
+from petlab.study.interval import Estimate, estimate
+from petlab.study.language import say, sentences
+from petlab.study.titles import program_title
 
 TINY = 1e-12
 DIFFERENCE = 52.0
@@ -28,24 +28,6 @@ def caption(task: str, program: str) -> str:
         if title
         else (f"{task} / {program}")
     )
-
-
-def blocks_of(study: Study, task: str, program: str) -> list[Block]:
-    """Return the blocks of a program, one per data set as a rule."""
-    return [b for b in study.blocks if (b.task, b.program) == (task, program)]
-
-
-def shown_metrics(blocks: list[Block]) -> list[str]:
-    """Metrics that a table of these blocks shows, most telling first."""
-    return words.telling(
-        {name for b in blocks for v in b.variants for result in v.ok for name in result.quality}
-    )
-
-
-def direction(blocks: list[Block], name: str) -> str:
-    """Which way a metric is better: "higher" or "lower"."""
-    found = (r.quality[name] for b in blocks for v in b.variants for r in v.ok if name in r.quality)
-    return next((metric.better for metric in found), "higher")
 
 
 def spread(found: Estimate | None, name: str) -> str:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from petlab.decision import Decision
-from petlab.decision.decide import Judged, Question
-from petlab.decision.evidence import Candidate
-from petlab.decision.requirement import LOSS, WORDS
-from petlab.registry import find_program, find_task
+from petlab.deciding import Decision
+from petlab.deciding.decision import Judged, Question
+from petlab.deciding.evidence import Candidate
+from petlab.deciding.requirement import LOSS, WORDS
 from petlab.report import phrases
 from petlab.report.document import Bullets, Heading, Part, Section, Text
 from petlab.report.exposure import told_members
-from petlab.report.language import listed, paragraph, say, sentences
 from petlab.report.options import DETAILED, left_open, options
-from petlab.report.study import Study
 from petlab.report.summary import asked
-from petlab.report.titles import data_title, mid_sentence, task_title
-from petlab.result import EVALUATION
+from petlab.running.registry import find_program, find_task
+from petlab.running.result import EVALUATION
+from petlab.study.blocks import Study
+from petlab.study.language import listed, paragraph, say, sentences
+from petlab.study.titles import data_title, mid_sentence, task_title
 
 LINES = 5
 """Further questions that page one answers in a line each."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from petlab.decision import Decision
-from petlab.decision.decide import Judged, Question
+from petlab.deciding import Decision
+from petlab.deciding.decision import Judged, Question
 from petlab.report import phrases
 from petlab.report.brief import held_against, recommendation, title
 from petlab.report.document import Section, Text
 from petlab.report.grid import Column, Entry, Grid, Group, head
-from petlab.report.language import paragraph, say
+from petlab.study.language import paragraph, say
 
 VERDICTS = {"met": "meets all", "undecided": "undecided", "missed": "ruled out"}
 COLOURS = {"met": "mark yes", "undecided": "mark later", "missed": "mark never"}

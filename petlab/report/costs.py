@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from petlab.report import rounding, words
-from petlab.report.accuracy import absent_rows, blocks_of, caption, seeds_text
+from petlab.report.accuracy import absent_rows, caption, seeds_text
 from petlab.report.exposure import MEMBERSHIP, has_exposure, membership_entry
 from petlab.report.grid import Column, Entry, Grid, Group, head, number
-from petlab.report.language import say
-from petlab.report.study import BASELINE, Block, Study, Variant
+from petlab.study import rounding, words
+from petlab.study.blocks import BASELINE, Block, Study, Variant, blocks_of
+from petlab.study.language import say
 
 COMPARED = ("wall_s", "bytes", "wan_s")
 """Costs shown as multiples of cleartext's, too."""

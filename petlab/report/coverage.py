@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from petlab.core.ops import Kind
 from petlab.errors import PetlabError
-from petlab.ops import Kind
-from petlab.registry import support, tasks, technique_names
-from petlab.report import words
 from petlab.report.grid import Column, Entry, Grid, Group, head
-from petlab.report.language import say, sentences
-from petlab.report.study import Study
-from petlab.report.titles import data_name
-from petlab.result import Result, Status
+from petlab.running.registry import support, tasks, technique_names
+from petlab.running.result import Result, Status
+from petlab.study import words
+from petlab.study.blocks import Study
+from petlab.study.language import say, sentences
+from petlab.study.titles import data_name
 
 GAPS = {"never": "never", "not_yet": "not yet", "": ""}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from petlab.report.grid import Grid
-from petlab.report.plot import Drawing
+from petlab.study.plot import Drawing
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from petlab.report import rounding
 from petlab.report.grid import Column, Entry, Grid, Group, head, number
-from petlab.report.interval import Estimate, estimate
-from petlab.report.language import say
-from petlab.report.study import Block, Study, Variant
-from petlab.result import Result
+from petlab.running.result import Result
+from petlab.study import rounding
+from petlab.study.blocks import Block, Study, Variant
+from petlab.study.interval import Estimate, estimate
+from petlab.study.language import say
 
 AUC = "membership_auc"
 MEMBERSHIP = "Membership"

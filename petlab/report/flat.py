@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from petlab.report.study import Study
-from petlab.result import Result
+from petlab.running.result import Result
+from petlab.study.blocks import Study
 
 ENDINGS = ("_reference", "_minus_cleartext")
 WHOLE = frozenset({"parties", "seed", "guarantee_security_bits"})

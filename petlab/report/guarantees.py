@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from petlab.report import rounding, words
+from petlab.core.claims import Guarantee
 from petlab.report.grid import Column, Entry, Grid, Group, head, number
-from petlab.report.language import say, sentences
-from petlab.report.study import Study
-from petlab.result import Guarantee, Result
+from petlab.running.result import Result
+from petlab.study import rounding, words
+from petlab.study.blocks import Study
+from petlab.study.language import say, sentences
 
 
 def guarantee_grid(study: Study) -> Grid:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from petlab.report.document import Document
-from petlab.report.language import say
+from petlab.study.language import say
 
 FOLDER = Path(__file__).parent
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from petlab.decision.decide import Question
-from petlab.decision.evidence import Candidate
-from petlab.decision.requirement import LOSS
+from petlab.deciding.decision import Question
+from petlab.deciding.evidence import Candidate
+from petlab.deciding.requirement import LOSS
 from petlab.report import phrases
 from petlab.report.document import Bullets, Heading, Part, Text
 from petlab.report.exposure import membership, told_members
-from petlab.report.language import paragraph, say
 from petlab.report.plain import plain
-from petlab.report.study import BASELINE, Study
 from petlab.report.summary import Lesson, cautions, lessons
-from petlab.report.titles import technique_title
+from petlab.study.blocks import BASELINE, Study
+from petlab.study.language import paragraph, say
+from petlab.study.titles import technique_title
 
 DETAILED = 2
 """Questions that page one answers in full; the others stand behind it."""

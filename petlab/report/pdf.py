@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 from petlab.errors import MissingPackage, PetlabError
 from petlab.report.document import Document
-from petlab.report.fonts import font_folders
 from petlab.report.typeset import BRIEF_SIZES, Typeset, typeset
+from petlab.study.fonts import font_folders
 
 OVERFLOW, BRIEF_END = "<overflow>", "<brief-end>"
 

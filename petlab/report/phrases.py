@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from petlab.decision.evidence import MARGIN, Candidate, Reading, shown
-from petlab.decision.requirement import LOSS, WORDS, Requirement
-from petlab.report import words
-from petlab.report.language import listed, say, sentences
-from petlab.report.titles import technique_title
+from petlab.deciding.evidence import MARGIN, Candidate, Reading, shown
+from petlab.deciding.requirement import LOSS, WORDS, Requirement
+from petlab.study import words
+from petlab.study.language import listed, say, sentences
+from petlab.study.titles import technique_title
 
 COMPARED = {
     "<=": "{quantity} at most {limit}",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from petlab.report.language import say, sentences
-from petlab.result import Guarantee
+from petlab.core.claims import Guarantee
+from petlab.study.language import say, sentences
 
 PLAIN = {
     "All records, towards the analyst; links are encrypted.": (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from petlab.report import words
 from petlab.report.grid import Column, Entry, Grid, Group, head
-from petlab.report.language import say, sentences, spoken
-from petlab.report.study import Study
-from petlab.report.titles import data_name, data_title, program_title, task_title
+from petlab.study import words
+from petlab.study.blocks import Study
+from petlab.study.language import say, sentences, spoken
+from petlab.study.titles import data_name, data_title, program_title, task_title
 
 
 def date(study: Study) -> str:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from petlab.decision import Decision, Prices
-from petlab.report import provenance, words
+from petlab.deciding import Decision, Prices
+from petlab.report import provenance
 from petlab.report.accuracy import accuracy_grids
 from petlab.report.brief import brief
 from petlab.report.choice import choice
@@ -25,15 +25,16 @@ from petlab.report.document import (
     Terms,
     Text,
 )
-from petlab.report.epsilon import Curve, curves
 from petlab.report.exposure import exposure_grid
 from petlab.report.grid import Grid
 from petlab.report.guarantees import guarantee_grid, view_grids
-from petlab.report.language import listed, paragraph, say, spoken
-from petlab.report.plot import accuracy_against_cost, accuracy_against_epsilon
-from petlab.report.study import Study
 from petlab.report.summary import asked, cautions, glance_grids, lessons, outcome_counts
 from petlab.report.upkeep import skills_grid, upkeep_grids
+from petlab.study import words
+from petlab.study.blocks import Study
+from petlab.study.epsilon import Curve, curves
+from petlab.study.language import listed, paragraph, say, spoken
+from petlab.study.plot import accuracy_against_cost, accuracy_against_epsilon
 
 
 def assemble(study: Study, decision: Decision, *, prices: Prices | None, command: str) -> Document:

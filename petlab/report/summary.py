@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from petlab.report import rounding, words
-from petlab.report.accuracy import blocks_of, outcome, shown_metrics
+from petlab.report.accuracy import outcome
 from petlab.report.costs import COMPARED
 from petlab.report.grid import Column, Entry, Grid, Group, head
-from petlab.report.interval import estimate
-from petlab.report.language import listed, paragraph, say, sentences
-from petlab.report.study import BASELINE, Block, Study, Variant
-from petlab.report.titles import data_title, mid_sentence, task_title, technique_title
+from petlab.study import rounding, words
+from petlab.study.blocks import BASELINE, Block, Study, Variant, blocks_of, shown_metrics
+from petlab.study.interval import estimate
+from petlab.study.language import listed, paragraph, say, sentences
+from petlab.study.titles import data_title, mid_sentence, task_title, technique_title
 
 SHORT_RUN_S = 0.02
 """Below this a cleartext run is mostly fixed overhead."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from petlab.decision import Prices
+from petlab.core.settings import describe_settings
+from petlab.deciding import Prices
 from petlab.errors import PetlabError
-from petlab.registry import setting_owners
-from petlab.report import rounding
 from petlab.report.grid import Column, Entry, Grid, Group, head, number
-from petlab.report.interval import estimate
-from petlab.report.language import say, sentences
-from petlab.report.study import BASELINE, Study, Variant
-from petlab.result import Result
-from petlab.task import describe_settings
+from petlab.running.registry import setting_owners
+from petlab.running.result import Result
+from petlab.study import rounding
+from petlab.study.blocks import BASELINE, Study, Variant
+from petlab.study.interval import estimate
+from petlab.study.language import say, sentences
 
 RUNS = 1000
 REPEATS = 10

@@ -8,19 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from petlab.card import Card
-from petlab.contribution import Contribution, State
+from petlab.algorithms.independence import independence, independence_each
+from petlab.core.claims import Metric
+from petlab.core.contribution import Contribution, State
+from petlab.core.ops import Op
+from petlab.core.party import ANALYST, Memory, Shard
+from petlab.core.plan import Plan, Public
+from petlab.core.rows import Cells
+from petlab.core.session import Session
+from petlab.core.settings import setting
+from petlab.core.task import Answer, Placement, Records, Task, program
+from petlab.data.card import Card
+from petlab.data.features import as_category
+from petlab.data.table import MISSING, Table
 from petlab.errors import UsageError
-from petlab.features import as_category
-from petlab.independence import independence, independence_each
-from petlab.ops import Op
-from petlab.party import ANALYST, Memory, Shard
-from petlab.plan import Plan, Public
-from petlab.result import Metric
-from petlab.rows import Cells
-from petlab.session import Session
-from petlab.table import MISSING, Table
-from petlab.task import Answer, Placement, Records, Task, program, setting
 
 BINS_MAX = 1000
 DECIDED = 0.05

@@ -6,30 +6,35 @@ import itertools
 
 import numpy as np
 
-from petlab.contribution import Contribution, State
-from petlab.errors import UsageError
-from petlab.features import encode
-from petlab.membership import softmax_losses
-from petlab.ops import Op
-from petlab.optimizer import Optimizer
-from petlab.party import ANALYST, SERVER
-from petlab.perceptron import initial_parameters, layers, outputs, parameter_count
-from petlab.perceptron_settings import Settings
-from petlab.perceptron_terms import gradient, local_training, network_state
-from petlab.plan import Plan, Public
-from petlab.protected_training import (
+from petlab.algorithms.membership import softmax_losses
+from petlab.algorithms.perceptron.network import (
+    initial_parameters,
+    layers,
+    outputs,
+    parameter_count,
+)
+from petlab.algorithms.perceptron.protected import (
     WEIGHT_MAX,
     ProtectedOptimizer,
     layer_matrices,
     train_protected,
 )
-from petlab.result import Metric
-from petlab.sampling import batch, steps_per_epoch
-from petlab.scores import agreement, classifier_metrics, softmax
-from petlab.session import Session
-from petlab.table import Table
-from petlab.task import Answer, Placement, Records, Task, program
-from petlab.torch_reference import fit_with_torch
+from petlab.algorithms.perceptron.reference import fit_with_torch
+from petlab.algorithms.perceptron.settings import Settings
+from petlab.algorithms.perceptron.sums import Optimizer, gradient, local_training, network_state
+from petlab.algorithms.scores import agreement, classifier_metrics
+from petlab.core.batches import batch, steps_per_epoch
+from petlab.core.claims import Metric
+from petlab.core.contribution import Contribution, State
+from petlab.core.curves import softmax
+from petlab.core.ops import Op
+from petlab.core.party import ANALYST, SERVER
+from petlab.core.plan import Plan, Public
+from petlab.core.session import Session
+from petlab.core.task import Answer, Placement, Records, Task, program
+from petlab.data.features import encode
+from petlab.data.table import Table
+from petlab.errors import UsageError
 
 GRADIENT_MAX = 64.0
 """Public bound on a coordinate of one example's gradient."""

@@ -6,20 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petlab.contribution import Contribution, Noise, State
+from petlab.algorithms.linear import nearest_positive, noise_floor, solve_protected
+from petlab.algorithms.scores import agreement, classifier_metrics, two_columns
+from petlab.core.claims import Metric
+from petlab.core.contribution import Contribution, Noise, State
+from petlab.core.curves import sigmoid, softmax
+from petlab.core.ops import Op
+from petlab.core.party import ANALYST, Memory, Shard
+from petlab.core.plan import Plan, Public
+from petlab.core.rows import Gram, Outer, Rows, Stack, symmetric
+from petlab.core.session import Session
+from petlab.core.settings import positive, setting
+from petlab.core.task import Answer, Records, Task, program
+from petlab.data.features import encode
+from petlab.data.table import Table
 from petlab.errors import UsageError
-from petlab.features import encode
-from petlab.inverse import solve_protected
-from petlab.ops import Op
-from petlab.party import ANALYST, Memory, Shard
-from petlab.plan import Plan, Public
-from petlab.result import Metric
-from petlab.rows import Gram, Outer, Rows, Stack, symmetric
-from petlab.scores import agreement, classifier_metrics, sigmoid, softmax, two_columns
-from petlab.session import Session
-from petlab.solve import nearest_positive, noise_floor
-from petlab.table import Table
-from petlab.task import Answer, Records, Task, positive, program, setting
 
 HIDDEN_MAX = 10_000
 FEWEST_RECORDS = 10

@@ -7,29 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from petlab.contribution import Contribution
-from petlab.errors import UsageError
-from petlab.features import encode
-from petlab.fixed_hessian import COEFFICIENT_MAX, fit_protected
-from petlab.logistic import (
+from petlab.algorithms.fixed_hessian import COEFFICIENT_MAX, fit_protected
+from petlab.algorithms.linear import damping, nearest_positive
+from petlab.algorithms.logistic import (
+    Newton,
     gradient_terms,
     gram_norm,
     penalty,
     quadratic_terms,
     with_intercept,
 )
-from petlab.membership import logistic_losses
-from petlab.newton import Newton
-from petlab.ops import Op
-from petlab.party import ANALYST, SERVER
-from petlab.plan import Plan, Public
-from petlab.result import Metric
-from petlab.rows import symmetric
-from petlab.scores import agreement, classifier_metrics, sigmoid, two_columns
-from petlab.session import Session
-from petlab.solve import damping, nearest_positive
-from petlab.table import Table
-from petlab.task import Answer, Placement, Records, Task, positive, program, setting
+from petlab.algorithms.membership import logistic_losses
+from petlab.algorithms.scores import agreement, classifier_metrics, two_columns
+from petlab.core.claims import Metric
+from petlab.core.contribution import Contribution
+from petlab.core.curves import sigmoid
+from petlab.core.ops import Op
+from petlab.core.party import ANALYST, SERVER
+from petlab.core.plan import Plan, Public
+from petlab.core.rows import symmetric
+from petlab.core.session import Session
+from petlab.core.settings import positive, setting
+from petlab.core.task import Answer, Placement, Records, Task, program
+from petlab.data.features import encode
+from petlab.data.table import Table
+from petlab.errors import UsageError
 
 METHODS = ("newton", "gradient", "quadratic")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from petlab.party import CURATOR
-from petlab.pooled import PooledSession
-from petlab.release import Exposure
-from petlab.result import Guarantee
-from petlab.technique import Technique
+from petlab.core.claims import Guarantee
+from petlab.core.party import CURATOR
+from petlab.core.plain import PooledSession
+from petlab.core.release import Exposure
+from petlab.core.technique import Technique
 
 
 class CleartextSession(PooledSession):

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petlab.accountant import ACCOUNTANTS, Event, noise_multiplier, total_epsilon
-from petlab.contribution import Contribution
+from petlab.core.contribution import Contribution
+from petlab.core.party import AGGREGATOR, OWNERS
+from petlab.core.plan import Plan
+from petlab.core.release import Exposure
+from petlab.core.settings import setting
 from petlab.errors import UsageError
-from petlab.party import AGGREGATOR, OWNERS
-from petlab.plan import Plan
-from petlab.release import Exposure
-from petlab.task import setting
+from petlab.metering.accountant import ACCOUNTANTS, Event, noise_multiplier, total_epsilon
 
 MECHANISMS = ("auto", "laplace", "gaussian")
 TWINS = ("none", "clip-only", "noise-only")

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from petlab.contribution import Contribution, Noise
+from petlab.core.claims import Guarantee
+from petlab.core.contribution import Contribution, Noise
+from petlab.core.party import AGGREGATOR, CURATOR, ENCLAVE, OWNERS, LocalSteps, Shard
+from petlab.core.rows import Rows
 from petlab.errors import OutOfRange, UsageError
-from petlab.noise import NoiseStream, to_grid
-from petlab.party import AGGREGATOR, CURATOR, ENCLAVE, OWNERS, LocalSteps, Shard
-from petlab.result import Guarantee
-from petlab.rows import Rows
 from petlab.techniques.dp.calibration import GRID_STEPS, Calibration
+from petlab.techniques.dp.noise import NoiseStream, to_grid
 
 _GAUSSIAN_TAIL = 8.0
 _LAPLACE_TAIL = 36.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from petlab.accountant import Event
-from petlab.guard import OutputGuard
-from petlab.ops import Op, never, not_yet
-from petlab.plan import Plan
-from petlab.release import Exposure
+from petlab.core.composing import OutputGuard
+from petlab.core.ops import Op, never, not_yet
+from petlab.core.plan import Plan
+from petlab.core.release import Exposure
+from petlab.metering.accountant import Event
 from petlab.techniques.dp.calibration import Calibration, Settings
 from petlab.techniques.dp.release import NoiseRelease
 

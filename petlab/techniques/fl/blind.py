@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from petlab import wire
-from petlab.aggregation import Aggregation, Opener
+from petlab.core.aggregation import Aggregation, Opener
+from petlab.core.claims import Guarantee
+from petlab.core.party import AGGREGATOR, ANALYST, Owner
+from petlab.core.session import Opening, SumRequest
+from petlab.core.summing import Protection
 from petlab.errors import UsageError
-from petlab.party import AGGREGATOR, ANALYST, Owner
-from petlab.result import Guarantee
-from petlab.session import Opening, SumRequest
-from petlab.summing import Protection
+from petlab.metering import wire
 from petlab.techniques.fl.federation import Federation, Settings
 
 

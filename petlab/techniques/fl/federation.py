@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from petlab import wire
-from petlab.contribution import State, qualified_name, resolve
+from petlab.core.contribution import State, qualified_name, resolve
+from petlab.core.ops import never, not_yet
+from petlab.core.party import AGGREGATOR, Owner
+from petlab.core.session import Opening, Session, SumRequest
+from petlab.core.settings import setting
 from petlab.errors import UsageError
-from petlab.ops import never, not_yet
-from petlab.party import AGGREGATOR, Owner
-from petlab.session import Opening, Session, SumRequest
-from petlab.task import setting
+from petlab.metering import wire
 
 STRATEGIES = {
     "fedavg": "FedAvg",

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from petlab.contribution import Total
+from petlab.core.claims import Guarantee
+from petlab.core.contribution import Total
+from petlab.core.ops import not_yet
+from petlab.core.party import AGGREGATOR, OWNERS, Owner
+from petlab.core.session import SumRequest
 from petlab.errors import ProtocolError
-from petlab.ops import not_yet
-from petlab.party import AGGREGATOR, OWNERS, Owner
-from petlab.result import Guarantee
-from petlab.session import SumRequest
 from petlab.techniques.fl.federation import Federation
 
 

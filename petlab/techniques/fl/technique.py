@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from petlab.party import AGGREGATOR, OWNERS
-from petlab.release import Exposure
-from petlab.session import Opening, Session
-from petlab.technique import Technique
+from petlab.core.party import AGGREGATOR, OWNERS
+from petlab.core.release import Exposure
+from petlab.core.session import Opening, Session
+from petlab.core.technique import Technique
 from petlab.techniques.fl.blind import BlindFederation
 from petlab.techniques.fl.federation import Settings
 from petlab.techniques.fl.plain import PlainFederation

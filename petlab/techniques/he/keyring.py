@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from petlab.aggregation import Aggregation, Opener
+from petlab.core.aggregation import Aggregation, Opener
+from petlab.core.claims import Guarantee
+from petlab.core.summing import Summing
 from petlab.errors import ProtocolError
-from petlab.result import Guarantee
-from petlab.summing import Summing
 from petlab.techniques.he.keys import SECURITY_BITS, KeyPair, Scheme
 from petlab.techniques.he.sums import SUMS, EncryptedSums, ReadableSums
 

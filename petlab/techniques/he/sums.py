@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from petlab.aggregation import Bound
+from petlab.core.aggregation import Bound
+from petlab.core.party import SERVER
 from petlab.errors import OutOfRange, ProtocolError
-from petlab.party import SERVER
 from petlab.techniques.he.keys import SLOTS, KeyPair, PublicKey, Scheme, frame, unframe
 
 # Largest 56-bit prime that is 1 mod 2 * SLOTS, so that BFV can pack one integer a slot.

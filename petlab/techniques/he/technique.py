@@ -6,17 +6,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from petlab.accumulator import Accumulators
-from petlab.aggregation import Aggregation, Opener
+from petlab.core.accumulator import Accumulators
+from petlab.core.aggregation import Aggregation, Lender, Opener
+from petlab.core.arrays import Layout, Local, Protected
+from petlab.core.claims import Guarantee
+from petlab.core.ops import never, not_yet
+from petlab.core.party import AGGREGATOR, OWNERS, SERVER
+from petlab.core.release import Exposure
+from petlab.core.summing import Summing
+from petlab.core.technique import Technique
 from petlab.errors import ProtocolError
-from petlab.lending import Lender
-from petlab.ops import never, not_yet
-from petlab.party import AGGREGATOR, OWNERS, SERVER
-from petlab.protected import Layout, Local, Protected
-from petlab.release import Exposure
-from petlab.result import Guarantee
-from petlab.summing import Summing
-from petlab.technique import Technique
 from petlab.techniques.he import counts, records
 from petlab.techniques.he.keyring import Keyring
 from petlab.techniques.he.keys import KeyPair, PublicKey, Scheme

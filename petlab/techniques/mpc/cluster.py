@@ -17,18 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from petlab.children import running
+from petlab.core.children import running
 from petlab.errors import ProtocolError, UsageError
-from petlab.techniques.mpc.commands import Command
-from petlab.techniques.mpc.hub import Hub
-from petlab.techniques.mpc.links import Link, PeerLost
-from petlab.techniques.mpc.meeting import BACKLOG, MEETING_S, Door, split_address
 from petlab.techniques.mpc.party import (
     ANALYST_LINK,
     ENGINES,
     SHARE,
     party_name,
 )
+from petlab.techniques.mpc.traffic.commands import Command
+from petlab.techniques.mpc.traffic.hub import Hub
+from petlab.techniques.mpc.traffic.links import Link, PeerLost
+from petlab.techniques.mpc.traffic.meeting import BACKLOG, MEETING_S, Door, split_address
 
 _PARTY = "petlab.techniques.mpc.party"
 

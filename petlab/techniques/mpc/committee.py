@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from petlab.aggregation import Aggregation, Opener
+from petlab.core.aggregation import Aggregation, Opener
+from petlab.core.claims import Guarantee
+from petlab.core.summing import Summing
 from petlab.errors import OutOfRange
-from petlab.result import Guarantee
-from petlab.summing import Summing
 from petlab.techniques.mpc.bounds import widened
 from petlab.techniques.mpc.cluster import Cluster
-from petlab.techniques.mpc.commands import Command
-from petlab.techniques.mpc.hub import Event
 from petlab.techniques.mpc.party import ANALYST_LINK
-from petlab.techniques.mpc.replay import Replay
 from petlab.techniques.mpc.spu.traffic import expanded
 from petlab.techniques.mpc.streams import joined, split
 from petlab.techniques.mpc.sums import SharedSums
+from petlab.techniques.mpc.traffic.commands import Command
+from petlab.techniques.mpc.traffic.hub import Event
+from petlab.techniques.mpc.traffic.replay import Replay
 
 SECURITY_BITS = 128
 """Of links, streams and shares, all but one of which are made from keys (X25519, AES-256)."""

@@ -16,13 +16,13 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from petlab.core.party import DEALER
 from petlab.errors import PetlabError, ProtocolError, UsageError
-from petlab.meter import PeakMemory
-from petlab.party import DEALER
-from petlab.techniques.mpc.commands import Command
-from petlab.techniques.mpc.hub import Hub
-from petlab.techniques.mpc.links import Link, PeerLost
-from petlab.techniques.mpc.meeting import BACKLOG, Door, called, reach, split_address
+from petlab.metering.meter import PeakMemory
+from petlab.techniques.mpc.traffic.commands import Command
+from petlab.techniques.mpc.traffic.hub import Hub
+from petlab.techniques.mpc.traffic.links import Link, PeerLost
+from petlab.techniques.mpc.traffic.meeting import BACKLOG, Door, called, reach, split_address
 
 ANALYST_LINK = "coordinator"
 """Name of the process that runs the program: the analyst, and in a simulation the owners."""

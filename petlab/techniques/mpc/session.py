@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from petlab.accumulator import Accumulators
-from petlab.aggregation import Aggregation, Opener
+from petlab.core.accumulator import Accumulators
+from petlab.core.aggregation import Aggregation, Opener
+from petlab.core.arrays import Layout, Local, Protected
+from petlab.core.claims import Guarantee
+from petlab.core.session import Opening
 from petlab.errors import OutOfRange, ProtocolError, UsageError
-from petlab.protected import Layout, Local, Protected
-from petlab.result import Guarantee
-from petlab.session import Opening
 from petlab.techniques.mpc import bounds
 from petlab.techniques.mpc.cluster import Cluster
 from petlab.techniques.mpc.committee import Committee, Stored, encode

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from petlab import wire
-from petlab.aggregation import Bound
+from petlab.core.aggregation import Bound
 from petlab.errors import OutOfRange, ProtocolError
+from petlab.metering import wire
 from petlab.techniques.mpc.streams import joined, split
 
 ROOM = 62

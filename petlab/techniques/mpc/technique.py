@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 
+from petlab.core.aggregation import Lender
+from petlab.core.party import OWNERS
+from petlab.core.release import Exposure
+from petlab.core.session import Opening, Session
+from petlab.core.settings import setting
+from petlab.core.summing import Summing
+from petlab.core.technique import Technique
 from petlab.errors import UsageError
-from petlab.lending import Lender
-from petlab.party import OWNERS
-from petlab.release import Exposure
-from petlab.session import Opening, Session
-from petlab.summing import Summing
-from petlab.task import setting
-from petlab.technique import Technique
 from petlab.techniques.mpc.cluster import Cluster
 from petlab.techniques.mpc.committee import Committee
 from petlab.techniques.mpc.party import ENGINES, read_secret

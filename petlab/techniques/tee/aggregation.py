@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from petlab import wire
-from petlab.aggregation import Aggregation, Bound, Opener
-from petlab.meter import Meter
-from petlab.party import ANALYST
-from petlab.result import Guarantee
-from petlab.summing import Summing
+from petlab.core.aggregation import Aggregation, Bound, Opener
+from petlab.core.claims import Guarantee
+from petlab.core.party import ANALYST
+from petlab.core.summing import Summing
+from petlab.metering import wire
+from petlab.metering.meter import Meter
 from petlab.techniques.tee.attestation import Manufacturer
 from petlab.techniques.tee.channel import reading, seal
 from petlab.techniques.tee.configuration import Configuration

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from petlab.contribution import resolve
-from petlab.party import ENCLAVE
-from petlab.plan import Plan, Public
-from petlab.release import Exposure, Release
-from petlab.task import Program
+from petlab.core.contribution import resolve
+from petlab.core.party import ENCLAVE
+from petlab.core.plan import Plan, Public
+from petlab.core.release import Exposure, Release
+from petlab.core.task import Program
 from petlab.techniques.tee.attestation import ENCLAVE_VERSION
 
 EXPOSURE = Exposure(places=(ENCLAVE,), contributions=True)

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from petlab import errors as common
-from petlab import wire
-from petlab.children import running
+from petlab.core.children import running
+from petlab.core.claims import Guarantee
+from petlab.core.task import Answer
 from petlab.errors import PetlabError, ProtocolError
-from petlab.result import Guarantee
-from petlab.task import Answer
+from petlab.metering import wire
 from petlab.techniques.tee import errors
 from petlab.techniques.tee.attestation import Manufacturer, Policy, Quote
 from petlab.techniques.tee.channel import reading, seal, signing, unseal

@@ -20,11 +20,11 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from petlab import wire
+from petlab.core.party import Shard
+from petlab.core.session import Opening
 from petlab.errors import PetlabError, ProtocolError
-from petlab.meter import PeakMemory
-from petlab.party import Shard
-from petlab.session import Opening
+from petlab.metering import wire
+from petlab.metering.meter import PeakMemory
 from petlab.techniques.tee import errors
 from petlab.techniques.tee.attestation import digest
 from petlab.techniques.tee.channel import seal, unseal

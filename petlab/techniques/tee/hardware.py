@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from petlab.result import Cost
+from petlab.core.claims import Cost
 
 CLOCK_HZ = 3e9
 """Assumed: a server processor's usual clock. Turns published cycles into seconds."""

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from petlab.children import running
+from petlab.core.children import running
 from petlab.errors import ProtocolError
 from petlab.techniques.tee.frames import Channel, Silent
 from petlab.techniques.tee.liveness import BEAT_S, STOPPED_S, stopped

@@ -11,12 +11,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import petlab
 from petlab import tasks
 from petlab.errors import ProtocolError
 from petlab.techniques.tee.attestation import canonical
 
-ROOT = Path(petlab.__file__).parent
+ROOT = Path(__file__).parents[2]
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "opacus", "cryptography")
 """Packages whose versions count: what programs and the enclave itself compute with."""
 

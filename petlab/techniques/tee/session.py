@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from petlab.party import ENCLAVE
-from petlab.pooled import PooledSession
-from petlab.result import Guarantee
+from petlab.core.claims import Guarantee
+from petlab.core.party import ENCLAVE
+from petlab.core.plain import PooledSession
 
 
 class EnclaveSession(PooledSession):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from petlab.metering.transcript import Transcript
 from petlab.techniques.tee.deployment import Exchange
-from petlab.transcript import Transcript
 
 ASKED, ANSWERED = "challenge", "quote"
 

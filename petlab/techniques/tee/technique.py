@@ -6,15 +6,15 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from petlab.core.aggregation import Lender
+from petlab.core.claims import Cost
+from petlab.core.party import ANALYST, OWNERS
+from petlab.core.release import Exposure
+from petlab.core.session import Opening, Session
+from petlab.core.summing import Summing
+from petlab.core.task import Program
+from petlab.core.technique import Run, Technique, costs_of, phases_of
 from petlab.errors import ProtocolError
-from petlab.lending import Lender
-from petlab.party import ANALYST, OWNERS
-from petlab.release import Exposure
-from petlab.result import Cost
-from petlab.session import Opening, Session
-from petlab.summing import Summing
-from petlab.task import Program
-from petlab.technique import Run, Technique, costs_of, phases_of
 from petlab.techniques.tee.aggregation import AttestedSums
 from petlab.techniques.tee.attestation import Manufacturer
 from petlab.techniques.tee.configuration import ENTRY, EXPOSURE, START, Configuration, public_json

@@ -17,7 +17,7 @@ import torch
 
 from petlab.errors import ProtocolError
 from petlab.techniques.mpc.crypten.tuples import Dealer
-from petlab.techniques.mpc.hub import Hub
+from petlab.techniques.mpc.traffic.hub import Hub
 
 
 class Communicator:

@@ -11,13 +11,13 @@ import torch
 
 from petlab.errors import ProtocolError
 from petlab.techniques.mpc.bounds import LEAST, SLACK
-from petlab.techniques.mpc.commands import Command
 from petlab.techniques.mpc.crypten import compat, functions
 from petlab.techniques.mpc.crypten.communicator import Communicator, RemoteDealer, serve
 from petlab.techniques.mpc.crypten.ring import Ring, Shared
 from petlab.techniques.mpc.crypten.tuples import Dealer, Tuples
-from petlab.techniques.mpc.hub import Hub
 from petlab.techniques.mpc.streams import KEY_BYTES, Stream, joined
+from petlab.techniques.mpc.traffic.commands import Command
+from petlab.techniques.mpc.traffic.hub import Hub
 
 
 class Engine:

@@ -7,14 +7,14 @@ import time
 
 import numpy as np
 
-from petlab import wire
 from petlab.errors import ProtocolError
-from petlab.techniques.mpc.commands import Command
-from petlab.techniques.mpc.hub import Event, Hub
+from petlab.metering import wire
 from petlab.techniques.mpc.spu.machine import FRACTION, Machine
 from petlab.techniques.mpc.spu.mesh import Mesh
 from petlab.techniques.mpc.spu.traffic import TOGETHER
 from petlab.techniques.mpc.streams import KEY_BYTES, expanded, joined
+from petlab.techniques.mpc.traffic.commands import Command
+from petlab.techniques.mpc.traffic.hub import Event, Hub
 
 PARTIES = 3
 EXTRA_BITS = 10

@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from petlab.children import running
+from petlab.core.children import running
 from petlab.errors import MissingPackage
 
 REPOSITORY = Path(__file__).parents[4]

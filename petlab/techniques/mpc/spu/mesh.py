@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from petlab.errors import ProtocolError
-from petlab.techniques.mpc.hub import Hub
+from petlab.techniques.mpc.traffic.hub import Hub
 
 RECEIVE_S = 30
 """A peer that does not answer an operation for so long is taken for dead."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from petlab.errors import ProtocolError
-from petlab.techniques.mpc.hub import Event
+from petlab.techniques.mpc.traffic.hub import Event
 
 TOGETHER = "together"
 """Kind of an event that stands for all that SPU sent in a command; see `expanded`."""

@@ -1,0 +1,1 @@
+"""Statistics and learning over a session; knows no task and no technique."""

@@ -1,0 +1,1 @@
+"""A small network, in the clear and on protected values."""

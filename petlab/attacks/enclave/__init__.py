@@ -1,0 +1,1 @@
+"""What a host learns of an enclave that it cannot open."""

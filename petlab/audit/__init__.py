@@ -1,6 +1,0 @@
-"""An empirical floor under epsilon, from one training run with mislabelled canaries."""
-
-from petlab.audit.bound import lower_bound, p_value
-from petlab.audit.run import OVERFITTING, Audit, audit
-
-__all__ = ["OVERFITTING", "Audit", "audit", "lower_bound", "p_value"]

@@ -1,0 +1,1 @@
+"""The narrow waist: what a task or a technique is written with."""

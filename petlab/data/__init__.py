@@ -1,0 +1,1 @@
+"""Tables with public cards, split over owners."""

@@ -1,0 +1,1 @@
+"""Every byte, second and epsilon of a run, counted once."""

@@ -1,0 +1,1 @@
+"""Many results read together: paired, averaged, named, drawn."""
