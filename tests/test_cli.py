@@ -166,6 +166,16 @@ def test_a_list_of_cells_goes_on_after_a_refusal(tmp_path, capsys):
     assert "no such" in str(shown[1].reason)
 
 
+@pytest.mark.parametrize("beside", [["--task", "elm"], ["--seed", "3"], ["--set", "C=2"]])
+@pytest.mark.parametrize("command", ["run", "plan", "audit"])
+def test_what_stands_beside_a_whole_cell_is_refused(command, beside, tmp_path, capsys):
+    """It would be ignored: the cell says it already, or something else."""
+    cell = tmp_path / "cell.json"
+    cell.write_text(json.dumps({"task": "chi2"}))
+    assert main([command, "--cell", str(cell), *beside]) == 2
+    assert beside[0] in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "given",
     [

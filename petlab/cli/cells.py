@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 from petlab.cli.command import EXIT, AddCommand
@@ -81,6 +81,7 @@ def data_name(options: argparse.Namespace) -> str:
 
 def _read_cells(options: argparse.Namespace) -> list[Cell]:
     if options.cell:
+        _refuse_beside(options)
         try:
             text = sys.stdin.read() if options.cell == "-" else Path(options.cell).read_text()
             asked = json.loads(text)
@@ -104,6 +105,17 @@ def _read_cells(options: argparse.Namespace) -> list[Cell]:
             release=getattr(options, "release", False),
         )
     ]
+
+
+def _refuse_beside(options: argparse.Namespace) -> None:
+    """Refuse options that say again, or otherwise, what `--cell` says."""
+    given = ["--set"] if options.set else []
+    for field in fields(Cell):
+        default = None if field.default is MISSING else field.default
+        if getattr(options, field.name, default) != default:
+            given.append(f"--{field.name}")
+    if given:
+        raise UsageError(f"--cell says all of a cell: write {', '.join(given)} into it.")
 
 
 def _run(options: argparse.Namespace) -> int:
