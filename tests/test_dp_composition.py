@@ -321,7 +321,8 @@ def test_single_update_is_private_by_itself() -> None:
         raw = shard["x"].sum(0)
         residual = seen[shard.owner] - raw
         assert residual.std() == pytest.approx(2.0, rel=0.06)
-        assert stats.kstest(residual / 2.0, "norm").pvalue > 1e-3
+        # The noise is fresh: of five owners none may fail more often than once in a million.
+        assert stats.kstest(residual / 2.0, "norm").pvalue > 1e-7
         assert (seen[shard.owner] != later[shard.owner]).all()
         needle = raw[:8].astype("<f8").tobytes()
         assert not any(needle in (m.payload or b"") for m in run.transcript.messages)
