@@ -36,7 +36,7 @@ from petlab.running import registry
 from petlab.running.evaluator import evaluate
 from petlab.running.result import Cell, Status
 
-WIDTH = 4000
+WIDTH = 16_000
 """Coordinates of the wide sum: enough to tell a uniform share from one that is not."""
 PARTIES = ("party-a", "party-b", "party-c")
 TASKS = ["chi2", "elm", "logreg", "deep"]

@@ -55,7 +55,7 @@ from petlab.techniques.mpc.traffic.replay import Replay
 
 pytestmark = pytest.mark.slow
 
-UNLIKELY = 1e-9
+UNLIKELY = 1e-6
 RNG = np.random.default_rng(5)
 EXTREMES = np.array([0, 1, -1, 2**63 - 1, -(2**63), 2**62, -(2**62), 1 << 20], np.int64)
 

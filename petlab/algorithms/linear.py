@@ -1,4 +1,4 @@
-"""Linear systems whose matrix nobody sees, or carries privacy noise."""
+"""Linear systems whose matrix nobody sees, and such whose matrix carries privacy noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`petlab doctor`."""
+"""`petlab doctor`: what is installed, what works here, and how to fix what does not."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ from petlab.data.dataset import shipped
 from petlab.metering.meter import PeakMemory
 from petlab.running.registry import techniques
 
+LIBRARIES = (
+    "numpy scipy pandas scikit-learn matplotlib torch tenseal crypten flwr opacus "
+    "jupyterlab papermill joblib jinja2"
+).split()
+
 
 def register(add: AddCommand) -> None:
     """Add the command."""
@@ -24,19 +29,11 @@ def register(add: AddCommand) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from petlab.cli.doctor import examine
-
     well = True
     for finding in examine():
         well &= finding.well
         print(f"{'ok  ' if finding.well else 'FIX '} {finding.what:<20} {finding.detail}")
     return 0 if well else 4
-
-
-LIBRARIES = (
-    "numpy scipy pandas scikit-learn matplotlib torch tenseal crypten flwr opacus "
-    "jupyterlab papermill joblib jinja2"
-).split()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`petlab list`."""
+"""`petlab list`: tasks, techniques, data sets, and what goes together."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from petlab.data.card import read_card
 from petlab.data.dataset import shipped
 from petlab.running.registry import guards, support, tasks, technique_names, techniques
 
+LISTS = ("tasks", "techniques", "datasets", "support")
+
 
 def register(add: AddCommand) -> None:
     """Add the command."""
@@ -25,9 +27,6 @@ def register(add: AddCommand) -> None:
 def _list(options: argparse.Namespace) -> int:
     print(show(options.what))
     return 0
-
-
-LISTS = ("tasks", "techniques", "datasets", "support")
 
 
 @dataclass(frozen=True)
